@@ -1,0 +1,3 @@
+//! The `vsecure` command.
+
+fn main() {}
