@@ -7,6 +7,7 @@
 mod digest;
 mod name;
 mod number;
+mod pattern;
 mod policy;
 mod sidecar;
 mod time;
@@ -15,7 +16,13 @@ mod yaml;
 pub use digest::{Digest, DigestError, Fingerprint, StoreId};
 pub use name::{
     DEFAULT_ENVIRONMENT, Email, Environment, MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MemberName, MetadataKey, MetadataValue,
-    NameError, RoleName, SecretName, SecretPath, Tag,
+    NameError, Principal, RoleName, SecretName, SecretPath, Tag,
 };
 pub use number::{Epoch, Revision, Version};
+pub use pattern::{Pattern, PatternError};
+pub use policy::{MAX_POLICY_BYTES, Member, MemberKeys, OnExpired, Policy, Rule};
+pub use sidecar::{
+    Acknowledged, Change, Ciphertext, KeyHolder, MAX_SIDECAR_BYTES, Pending, PolicyRef, Rotation, Sidecar, Source,
+};
 pub use time::{Span, TimeError, Timestamp};
+pub use yaml::DocumentError;

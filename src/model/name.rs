@@ -128,6 +128,10 @@ fn check_email(text: &str) -> Result<(), NameError> {
     if fits { Ok(()) } else { Err(NameError::BadEmail) }
 }
 
+fn check_principal(text: &str) -> Result<(), NameError> {
+    if text.contains('@') { check_email(text) } else { check_single(text) }
+}
+
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
@@ -194,8 +198,24 @@ text_type! {
     MetadataValue, check_metadata_value
 }
 text_type! {
+    /// Whom a rule names: a role, a member or an e-mail address.
+    Principal, check_principal
+}
+text_type! {
     /// An e-mail address, as far as a store needs to know one.
     Email, check_email
+}
+
+impl From<&MemberName> for Principal {
+    fn from(member: &MemberName) -> Self {
+        Self(member.0.clone())
+    }
+}
+
+impl From<&RoleName> for Principal {
+    fn from(role: &RoleName) -> Self {
+        Self(role.0.clone())
+    }
 }
 
 impl SecretName {
