@@ -1,0 +1,142 @@
+//! Access rules applied to a path. Pure.
+
+use std::cmp::Ordering;
+
+use crate::model::{MemberName, OnExpired, Pattern, Policy, Principal, Rule, SecretPath};
+
+/// What a member may be allowed to do with a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Read values: be a recipient.
+    Read,
+    /// Set values, tags and metadata.
+    Write,
+    /// Delete, and rename away.
+    Delete,
+}
+
+/// The rules of one policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Rights<'a> {
+    policy: &'a Policy,
+}
+
+impl<'a> Rights<'a> {
+    /// The rights that `policy` gives.
+    #[must_use]
+    pub const fn of(policy: &'a Policy) -> Self {
+        Self { policy }
+    }
+
+    /// The rule that decides about `path`, alone: the most specific pattern that matches. None means that everything is denied.
+    #[must_use]
+    pub fn deciding_rule(&self, path: &SecretPath) -> Option<(&'a Pattern, &'a Rule)> {
+        let text = path.to_string();
+        let matching = self.policy.secrets.iter().filter(|(pattern, _)| pattern.matches(&text));
+        matching.reduce(|best, other| if other.0.specificity(best.0) == Ordering::Greater { other } else { best })
+    }
+
+    /// Whether `member` may do `action` with `path`. Denied by default; being an admin gives no right by itself.
+    #[must_use]
+    pub fn allows(&self, member: &MemberName, action: Action, path: &SecretPath) -> bool {
+        let Some((_, rule)) = self.deciding_rule(path) else { return false };
+        let list = match action {
+            Action::Read => &rule.read,
+            Action::Write => &rule.write,
+            Action::Delete => &rule.delete,
+        };
+        list.iter().any(|principal| self.is_meant(member, principal))
+    }
+
+    /// The members who may do `action` with `path`, by name.
+    pub fn who(&self, action: Action, path: &'a SecretPath) -> impl Iterator<Item = &'a MemberName> {
+        let rights = *self;
+        self.policy.members.keys().filter(move |member| rights.allows(member, action, path))
+    }
+
+    /// Whether an expired credential at `path` is to be refused.
+    #[must_use]
+    pub fn refuses_expired(&self, path: &SecretPath) -> bool {
+        self.deciding_rule(path).is_some_and(|(_, rule)| rule.on_expired == Some(OnExpired::Refuse))
+    }
+
+    fn is_meant(&self, name: &MemberName, principal: &Principal) -> bool {
+        let text = principal.as_str();
+        let member = self.policy.members.get(name);
+        member.is_some_and(|member| {
+            name.as_str() == text
+                || member.email.as_str() == text
+                || member.roles.iter().any(|role| role.as_str() == text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Epoch, Member, MemberKeys};
+
+    fn policy() -> Policy {
+        let member = |email: &str, roles: &[&str]| Member {
+            email: email.parse().unwrap(),
+            roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+            keys: vec![MemberKeys { recipient: "r".into(), signing: "s".into() }],
+        };
+        let rule = |read: &[&str], write: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+            Rule {
+                read: list(read),
+                write: list(write),
+                delete: vec![],
+                grant: None,
+                on_expired: None,
+                max_grant: None,
+            }
+        };
+        Policy {
+            epoch: Epoch::FIRST,
+            salt: None,
+            previous: None,
+            author: "alice".parse().unwrap(),
+            time: "2026-11-24".parse().unwrap(),
+            environments: vec![],
+            roles: ["admins", "devops"].map(|role| role.parse().unwrap()).into(),
+            members: [
+                ("alice".parse().unwrap(), member("alice@example.com", &["admins"])),
+                ("bob".parse().unwrap(), member("bob@example.com", &["devops"])),
+            ]
+            .into(),
+            secrets: [
+                ("**".parse().unwrap(), rule(&["admins"], &["admins"])),
+                ("production/*".parse().unwrap(), rule(&["devops", "alice@example.com"], &["bob"])),
+            ]
+            .into(),
+            accepted: None,
+        }
+    }
+
+    #[test]
+    fn the_most_specific_rule_decides_alone() {
+        let policy = policy();
+        let rights = Rights::of(&policy);
+        let [alice, bob]: [MemberName; 2] = ["alice", "bob"].map(|name| name.parse().unwrap());
+        let production: SecretPath = "production/A".parse().unwrap();
+        let staging: SecretPath = "staging/A".parse().unwrap();
+        assert!(rights.allows(&alice, Action::Read, &production), "by e-mail address");
+        assert!(!rights.allows(&alice, Action::Write, &production), "an admin has no right by that");
+        assert!(rights.allows(&bob, Action::Write, &production), "by name");
+        assert!(rights.allows(&bob, Action::Read, &production), "by role");
+        assert!(!rights.allows(&bob, Action::Read, &staging));
+        assert!(!rights.allows(&bob, Action::Delete, &production), "denied by default");
+        assert!(!rights.allows(&"mallory".parse().unwrap(), Action::Read, &production));
+        assert_eq!(rights.who(Action::Read, &production).collect::<Vec<_>>(), [&alice, &bob]);
+    }
+
+    #[test]
+    fn no_rule_means_no_right() {
+        let mut policy = policy();
+        policy.secrets.clear();
+        let rights = Rights::of(&policy);
+        assert!(!rights.allows(&"alice".parse().unwrap(), Action::Read, &"staging/A".parse().unwrap()));
+    }
+}
