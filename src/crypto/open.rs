@@ -1,0 +1,92 @@
+//! Decrypting a value, after its header was scanned and its place compared.
+
+use std::cell::Cell;
+use std::io::Read as _;
+
+use age_core::format::{FileKey, Stanza};
+use zeroize::Zeroizing;
+
+use super::context::{CONTEXT_TAG, Context};
+use super::header::{HeaderError, scan};
+use super::identity::Identity;
+use super::secret::SecretBytes;
+use crate::model::Fingerprint;
+
+/// Why a value can't be opened. age's own texts are not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The header is not what a value's header is.
+    #[error("its header is refused")]
+    Header(#[source] HeaderError),
+    /// Bound to another place.
+    #[error("it was encrypted for another path, version or store")]
+    WrongContext,
+    /// Not encrypted to this identity.
+    #[error("it is not encrypted to this identity")]
+    NotARecipient,
+    /// Changed after it was encrypted, cut off, or continued.
+    #[error("it was changed, cut off or continued after it was encrypted")]
+    Tampered,
+}
+
+/// The identity, told where its stanza is, so that one key agreement does for any number of readers.
+struct Hinted<'a> {
+    identity: &'a dyn age::Identity,
+    /// Index among the readers' stanzas.
+    hint: Option<usize>,
+    context: Context,
+    /// Set when age's own parse of the header has another context than the scan.
+    mismatch: &'a Cell<bool>,
+}
+
+impl age::Identity for Hinted<'_> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        self.identity.unwrap_stanza(stanza)
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
+        let (first, readers) = stanzas.split_first()?;
+        let expected = [self.context.argument()];
+        if first.tag != CONTEXT_TAG || first.args != expected || !first.body.is_empty() {
+            self.mismatch.set(true);
+            return None;
+        }
+        let hinted = self.hint.and_then(|hint| readers.get(hint)).and_then(|stanza| self.unwrap_stanza(stanza));
+        hinted.or_else(|| {
+            let others = readers.iter().enumerate().filter(|(index, _)| Some(*index) != self.hint);
+            others.map(|(_, stanza)| stanza).find_map(|stanza| self.unwrap_stanza(stanza))
+        })
+    }
+}
+
+/// Opens `file`, which is to be the value of the place `context`, encrypted to `holders` in that order.
+///
+/// # Errors
+/// [`OpenError`]; nothing of the value is given out unless all of the file is authentic.
+pub fn open(
+    file: &[u8],
+    context: &Context,
+    holders: &[Fingerprint],
+    identity: &Identity,
+) -> Result<SecretBytes, OpenError> {
+    let header = scan(file, holders).map_err(OpenError::Header)?;
+    if header.context != *context {
+        return Err(OpenError::WrongContext);
+    }
+    let mine = identity.recipient().fingerprint();
+    let key = identity.to_age().ok_or(OpenError::NotARecipient)?;
+    let mismatch = Cell::new(false);
+    let hint = holders.iter().position(|holder| *holder == mine);
+    let hinted = Hinted { identity: key.as_ref(), hint, context: *context, mismatch: &mismatch };
+    let failed = |error| match error {
+        _ if mismatch.get() => OpenError::WrongContext,
+        age::DecryptError::NoMatchingKeys => OpenError::NotARecipient,
+        _ => OpenError::Tampered,
+    };
+    let decryptor = age::Decryptor::new_buffered(file).map_err(failed)?;
+    let mut reader = decryptor.decrypt([&hinted as &dyn age::Identity].into_iter()).map_err(failed)?;
+    // Reserved in full, so that the value is never left behind by a growing buffer.
+    let mut value = Zeroizing::new(Vec::with_capacity(file.len()));
+    reader.read_to_end(&mut value).map_err(|_| OpenError::Tampered)?;
+    Ok(SecretBytes::new(std::mem::take(&mut *value)))
+}
