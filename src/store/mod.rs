@@ -1,1 +1,90 @@
-//! To come.
+//! Files in a work tree, snapshots of commits, transactions and history: the only user of git.
+//!
+//! Everything here is opaque bytes: this room knows no sidecar, no version and no age file. It reads without following links,
+//! writes so that a kill at any moment leaves the old state or the new one, and runs `git` only for what the git library can't do
+//! (signing commits, walking history quickly). No program that a repository names is ever run for reading.
+
+mod child;
+mod error;
+mod files;
+mod history;
+mod index;
+mod journal;
+mod locate;
+mod lock;
+mod objects;
+mod path;
+mod recover;
+mod refs;
+mod transaction;
+mod tree;
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::StoreError;
+pub use history::{HistoryEntry, PathHistory};
+pub use path::{StorePath, StorePathError};
+pub use recover::Recovered;
+pub use transaction::{Applied, Batch, FileChange, Mode, Person, Transaction};
+pub use tree::{BlobId, CommitId, CommitInfo, Tree};
+
+use locate::GitPlace;
+
+/// How a store uses what is around it.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The `git` program.
+    pub git_program: PathBuf,
+    /// How long to wait for a lock, ours or git's.
+    pub lock_timeout: Duration,
+}
+
+/// A store: a `.vsecure` directory, and the repository around it where there is one.
+pub struct Store {
+    root: PathBuf,
+    git: Option<GitPlace>,
+    options: StoreOptions,
+    /// Opened when first needed: plain reads do without.
+    repository: OnceCell<git2::Repository>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("root", &self.root).field("git", &self.git).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The store's directory, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The git directory of this work tree; none outside a repository.
+    #[must_use]
+    pub fn git_dir(&self) -> Option<&Path> {
+        self.git.as_ref().map(|git| git.git_dir.as_path())
+    }
+
+    /// The store's path within the work tree, such as `infra/.vsecure`; none outside a repository.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&str> {
+        self.git.as_ref().map(|git| git.prefix.as_str())
+    }
+
+    fn git(&self) -> Result<&GitPlace, StoreError> {
+        self.git.as_ref().ok_or_else(|| StoreError::NoRepository { start: self.root.clone() })
+    }
+
+    /// The random id of this clone, made when `create` says so; none outside a repository or where nothing can be written.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file can't be read.
+    pub fn clone_id(&self, create: bool) -> Result<Option<String>, StoreError> {
+        let Some(git) = &self.git else { return Ok(None) };
+        lock::clone_id(git, create)
+    }
+}

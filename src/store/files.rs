@@ -1,0 +1,169 @@
+//! The work tree's files: read and replaced without following a link anywhere beneath the store.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Store, StoreError, StorePath};
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+fn not_plain(path: &StorePath) -> StoreError {
+    StoreError::NotPlain { path: path.to_string() }
+}
+
+impl Store {
+    /// The bytes of `path` in the work tree, at most `max`; none when there is no such file. It is opened once, and no link is
+    /// followed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlain`], [`StoreError::TooLarge`], or the operating system's.
+    pub fn read(&self, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let (folder, name) = path.split_last();
+        let Some(folder) = self.open_folder(folder, false, path)? else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(not_plain(path)),
+            Err(error) => return Err(self.failed(path, error.into())),
+        };
+        let metadata = file.metadata().map_err(|error| self.failed(path, error))?;
+        if !metadata.is_file() {
+            return Err(not_plain(path));
+        }
+        let limit = max.min(metadata.len().saturating_add(1));
+        let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
+        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| self.failed(path, error))?;
+        if bytes.len() as u64 > max {
+            return Err(StoreError::TooLarge { path: path.to_string(), limit: max });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// All plain files below `folder`, sorted; names that begin with a dot are not the store's and are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlain`] for a link or the like beneath it, or the operating system's.
+    pub fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for (name, kind) in self.names(&folder)? {
+                let path = folder.join(&name).map_err(|_| StoreError::BadPath)?;
+                match kind {
+                    FileType::Directory => folders.push(path),
+                    FileType::RegularFile => found.push(path),
+                    _ => return Err(not_plain(&path)),
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The names directly in `folder`, unsorted; none when it doesn't exist.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn entries(&self, folder: &StorePath) -> Result<Vec<String>, StoreError> {
+        Ok(self.names(folder)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn names(&self, folder: &StorePath) -> Result<Vec<(String, FileType)>, StoreError> {
+        let Some(open) = self.open_folder(Some(folder.as_str()), false, folder)? else { return Ok(Vec::new()) };
+        let failed = |error: Errno| self.failed(folder, error.into());
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&open).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_str().map_err(|_| StoreError::BadPath)?.to_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&open, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                kind => kind,
+            };
+            names.push((name, kind));
+        }
+        Ok(names)
+    }
+
+    /// Opens a folder beneath the store segment by segment, without following links; makes what is missing when `create` says so.
+    fn open_folder(&self, folder: Option<&str>, create: bool, path: &StorePath) -> Result<Option<OwnedFd>, StoreError> {
+        if create {
+            fs::create_dir_all(&self.root).map_err(|error| StoreError::io(&self.root, error))?;
+        }
+        let mut open = match rustix::fs::open(&self.root, FOLDER, Mode::empty()) {
+            Ok(open) => open,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
+            Err(error) => return Err(StoreError::io(&self.root, error.into())),
+        };
+        for segment in folder.into_iter().flat_map(|folder| folder.split('/')) {
+            if create {
+                match rustix::fs::mkdirat(&open, segment, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(self.failed(path, error.into())),
+                }
+            }
+            open = match rustix::fs::openat(&open, segment, FOLDER, Mode::empty()) {
+                Ok(open) => open,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(not_plain(path)),
+                Err(error) => return Err(self.failed(path, error.into())),
+            };
+        }
+        Ok(Some(open))
+    }
+
+    fn open_or_make(&self, path: &StorePath) -> Result<OwnedFd, StoreError> {
+        let (folder, _) = path.split_last();
+        let missing = || self.failed(path, io::ErrorKind::NotFound.into());
+        self.open_folder(folder, true, path)?.ok_or_else(missing)
+    }
+
+    /// Writes `content` durably into the new file `temporary` beside `path`.
+    pub(super) fn write_beside(&self, path: &StorePath, temporary: &str, content: &[u8]) -> Result<(), StoreError> {
+        let folder = self.open_or_make(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&folder, temporary, flags, Mode::from_raw_mode(0o666));
+        let mut file = File::from(file.map_err(|error| self.failed(path, error.into()))?);
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        written.map_err(|error| self.failed(path, error))
+    }
+
+    /// Renames `temporary` over `path`, and makes that durable.
+    pub(super) fn put_in_place(&self, path: &StorePath, temporary: &str) -> Result<(), StoreError> {
+        let folder = self.open_or_make(path)?;
+        let renamed = rustix::fs::renameat(&folder, temporary, &folder, path.split_last().1);
+        renamed.and_then(|()| rustix::fs::fsync(&folder)).map_err(|error| self.failed(path, error.into()))
+    }
+
+    /// Removes the file `name` beside `path`, or `path` itself; it may be gone already.
+    pub(super) fn remove_beside(&self, path: &StorePath, name: Option<&str>) -> Result<(), StoreError> {
+        let (folder, own_name) = path.split_last();
+        let Some(folder) = self.open_folder(folder, false, path)? else { return Ok(()) };
+        match rustix::fs::unlinkat(&folder, name.unwrap_or(own_name), AtFlags::empty()) {
+            Ok(()) => rustix::fs::fsync(&folder).map_err(|error| self.failed(path, error.into())),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(self.failed(path, error.into())),
+        }
+    }
+
+    /// Where `path` lies in the file system.
+    pub(super) fn absolute(&self, path: &StorePath) -> PathBuf {
+        path.segments().fold(self.root.clone(), |folder, segment| folder.join(segment))
+    }
+
+    fn failed(&self, path: &StorePath, error: io::Error) -> StoreError {
+        StoreError::io(&self.absolute(path), error)
+    }
+}

@@ -1,0 +1,196 @@
+//! Which commits brought which files: a walk of HEAD's history that looks only at the store, cached and extended.
+//!
+//! A commit brings a file when it differs there from every parent; a shallow boundary brings nothing. The walk is git's own, because it
+//! reads commit-graphs and Bloom filters. The cache is a set of (commit, file): after a merge, rebase or amended commit, those of
+//! commits no longer reachable are taken out and those newly reachable put in.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use git2::Oid;
+use sha2::{Digest as _, Sha256};
+
+use super::lock;
+use super::tree::{BlobId, CommitId};
+use super::{Store, StoreError, StorePath};
+
+const FORMAT: &str = "vsecure-history/1";
+const SECRETS: &str = "secrets";
+
+/// One file brought by one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The commit.
+    pub commit: CommitId,
+    /// The committer's time, in seconds since 1970.
+    pub time: i64,
+    /// The file's content; none when the commit removed it.
+    pub blob: Option<BlobId>,
+}
+
+/// The history of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathHistory {
+    /// In the order of git's walk, newest first.
+    pub entries: Vec<HistoryEntry>,
+    /// Whether history reaches back to its beginning here; a shallow clone's does not.
+    pub complete: bool,
+}
+
+/// The lines of the cache, `<commit> <time> <blob or -> <path>`, newest first, for one HEAD.
+struct Cached {
+    head: Oid,
+    shallow: String,
+    lines: String,
+}
+
+impl Store {
+    /// The commits of HEAD's history that brought `path`, a file below `secrets/`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the history can't be read. A cache that can't be written is done without.
+    pub fn history(&self, path: &StorePath) -> Result<PathHistory, StoreError> {
+        let complete = !self.is_shallow()?;
+        let Some(CommitId(head)) = self.head()? else { return Ok(PathHistory { entries: Vec::new(), complete }) };
+        let shallow = self.shallow_digest()?;
+        let file = self.cache_file()?;
+        let cached = load(&file).filter(|cached| cached.shallow == shallow);
+        let lines = match cached {
+            Some(cached) if cached.head == head => cached.lines,
+            cached => {
+                let lines = self.extended(cached, head)?;
+                // Without a place to write, the next command walks again; that is all.
+                let _ = self.save(&file, head, &shallow, &lines);
+                lines
+            }
+        };
+        let entries = lines.lines().filter_map(|line| parse_line(line, path.as_str())).collect();
+        Ok(PathHistory { entries, complete })
+    }
+
+    /// The cache's lines brought from the head they were made for to `head`.
+    fn extended(&self, cached: Option<Cached>, head: Oid) -> Result<String, StoreError> {
+        let repository = self.repository()?;
+        let Some(Cached { head: old, lines, .. }) = cached.filter(|cached| repository.find_commit(cached.head).is_ok())
+        else {
+            return self.walk(&[head.to_string()]);
+        };
+        let new_lines = self.walk(&[head.to_string(), format!("^{old}")])?;
+        if repository.graph_descendant_of(head, old)? {
+            return Ok(new_lines + &lines);
+        }
+        let gone: HashSet<String> = self.unreachable(old, head)?;
+        let kept =
+            lines.split_inclusive('\n').filter(|line| !gone.contains(line.split(' ').next().unwrap_or_default()));
+        Ok(new_lines + &kept.collect::<String>())
+    }
+
+    /// The commits that touch the store and are reachable from `old` only.
+    fn unreachable(&self, old: Oid, head: Oid) -> Result<HashSet<String>, StoreError> {
+        let mut command = self.git_command()?;
+        command.args(["rev-list", "--full-history", &old.to_string(), &format!("^{head}"), "--"]);
+        command.arg(self.secrets_folder()?);
+        let printed = self.run(command, b"")?;
+        Ok(String::from_utf8_lossy(&printed).lines().map(ToOwned::to_owned).collect())
+    }
+
+    fn secrets_folder(&self) -> Result<String, StoreError> {
+        Ok(format!(":(top,literal){}/{SECRETS}", self.git()?.prefix))
+    }
+
+    /// Walks the commits that `range` names: lines as the cache has them.
+    fn walk(&self, range: &[String]) -> Result<String, StoreError> {
+        let mut command = self.git_command()?;
+        command.args(["-c", "log.showSignature=false", "log", "--format=%x01%H %ct", "-z", "--raw", "--no-abbrev"]);
+        command.args(["--no-renames", "--full-history", "--diff-merges=combined", "--no-ext-diff", "--no-textconv"]);
+        command.args(["--no-color", "--no-notes", "--no-decorate", "--no-mailmap"]);
+        command.args(range).arg("--").arg(self.secrets_folder()?);
+        let printed = self.run(command, b"")?;
+        let boundary = self.shallow_commits()?;
+        let prefix = format!("{}/", self.git()?.prefix);
+        Ok(lines_of(&String::from_utf8_lossy(&printed), &prefix, &boundary))
+    }
+
+    fn shallow_commits(&self) -> Result<HashSet<String>, StoreError> {
+        let text = fs::read_to_string(self.git()?.common_dir.join("shallow")).unwrap_or_default();
+        Ok(text.lines().map(ToOwned::to_owned).collect())
+    }
+
+    fn shallow_digest(&self) -> Result<String, StoreError> {
+        let bytes = fs::read(self.git()?.common_dir.join("shallow")).unwrap_or_default();
+        Ok(hex_start(&bytes))
+    }
+
+    fn cache_file(&self) -> Result<PathBuf, StoreError> {
+        let git = self.git()?;
+        Ok(git.shared_state().join(format!("history-{}", hex_start(git.prefix.as_bytes()))))
+    }
+
+    fn save(&self, file: &PathBuf, head: Oid, shallow: &str, lines: &str) -> Result<(), StoreError> {
+        let folder = self.git()?.shared_state();
+        lock::private_folder(&folder)?;
+        let write = || {
+            // Such a file is private by itself.
+            let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
+            writeln!(aside, "{FORMAT} {head} {shallow}")?;
+            aside.write_all(lines.as_bytes())?;
+            aside.persist(file).map_err(|error| error.error)
+        };
+        write().map(drop).map_err(|error| StoreError::io(file, error))
+    }
+}
+
+/// Enough of a hash to tell contents apart by accident, not by malice: both are our own.
+fn hex_start(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn load(file: &PathBuf) -> Option<Cached> {
+    let text = fs::read_to_string(file).ok()?;
+    let (first, lines) = text.split_once('\n')?;
+    let mut words = first.split(' ');
+    let (FORMAT, head, shallow, None) = (words.next()?, words.next()?, words.next()?, words.next()) else {
+        return None;
+    };
+    // A cache that was cut off, by a full disk say, is none.
+    let whole = lines.is_empty() || lines.ends_with('\n');
+    let head = Oid::from_str(head).ok()?;
+    whole.then(|| Cached { head, shallow: shallow.to_owned(), lines: lines.to_owned() })
+}
+
+fn parse_line(line: &str, path: &str) -> Option<HistoryEntry> {
+    let rest = line.strip_suffix(path)?.strip_suffix(' ')?;
+    let mut words = rest.split(' ');
+    let commit = CommitId(Oid::from_str(words.next()?).ok()?);
+    let time = words.next()?.parse().ok()?;
+    let blob = words.next()?;
+    let blob = if blob == "-" { None } else { Some(BlobId(Oid::from_str(blob).ok()?)) };
+    words.next().is_none().then_some(HistoryEntry { commit, time, blob })
+}
+
+/// Reads what `git log -z --raw` prints: a field `\x01<commit> <time>` a commit; then, for each file, a field of modes and ids (`:` once for each
+/// parent), and a field with its path.
+fn lines_of(printed: &str, prefix: &str, boundary: &HashSet<String>) -> String {
+    let mut lines = String::new();
+    let mut commit = "";
+    let mut fields = printed.split('\0').map(|field| field.trim_start_matches('\n'));
+    while let Some(field) = fields.next() {
+        if let Some(header) = field.strip_prefix('\u{1}') {
+            commit = header.trim_end();
+        } else if field.starts_with(':') {
+            let Some(path) = fields.next().and_then(|path| path.strip_prefix(prefix)) else { continue };
+            let skipped = commit.split(' ').next().is_none_or(|id| boundary.contains(id));
+            if skipped || path.contains('\n') {
+                continue;
+            }
+            let parents = field.chars().take_while(|c| *c == ':').count();
+            // `::<mode of each parent> <mode> <id in each parent> <id> <status>`
+            let blob = field.split(' ').nth(2 * parents + 1).unwrap_or_default();
+            let blob = if blob.bytes().all(|c| c == b'0') { "-" } else { blob };
+            lines.push_str(&format!("{commit} {blob} {path}\n"));
+        }
+    }
+    lines
+}

@@ -1,0 +1,85 @@
+//! The index: a copy is changed aside, while git's lock is held, and renamed over it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use git2::{Index, IndexEntry, IndexTime, Oid};
+
+use super::journal::{Journal, JournalChange};
+use super::lock;
+use super::{Store, StoreError};
+
+const FILE_MODE: u32 = 0o100_644;
+
+impl Store {
+    /// Copies the index aside and opens the copy. An index that can't be changed is found out here, before anything is written.
+    pub(super) fn open_index_aside(&self, journal: &Journal) -> Result<Index, StoreError> {
+        let git = self.git()?;
+        let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
+        lock::remove(&aside)?;
+        match fs::copy(&real, &aside) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io(&aside, error)),
+        }
+        Index::open(&aside).map_err(|error| {
+            let what = format!("its index can't be changed ({}): a split or sparse index, perhaps", error.message());
+            StoreError::Unsupported { what }
+        })
+    }
+
+    /// Sets our entries, and only those that hold what we expect, and puts the index in place.
+    pub(super) fn update_index(&self, journal: &Journal, mut index: Index) -> Result<(), StoreError> {
+        let git = self.git()?;
+        for change in &journal.changes {
+            self.set_entry(&mut index, change)?;
+        }
+        index.write()?;
+        let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
+        fs::rename(&aside, &real).map_err(|error| StoreError::io(&real, error))
+    }
+
+    fn set_entry(&self, index: &mut Index, change: &JournalChange) -> Result<(), StoreError> {
+        let path = change.path()?;
+        let full = format!("{}/{path}", self.git()?.prefix);
+        let staged = index.get_path(Path::new(&full), 0).map(|entry| entry.id);
+        let expected = [change.base(), change.seen(), change.new_blob(), None];
+        if !expected.contains(&staged) {
+            // Somebody staged something else: it stays staged.
+            return Ok(());
+        }
+        let Some(blob) = change.new_blob() else {
+            if staged.is_some() {
+                index.remove_path(Path::new(&full))?;
+            }
+            return Ok(());
+        };
+        let there = self.absolute(&path).symlink_metadata().ok();
+        let unchanged = self.work_tree_blob(&path)? == Some(blob);
+        index.add(&entry(full.into_bytes(), blob, there.filter(|_| unchanged).as_ref()))?;
+        Ok(())
+    }
+}
+
+/// An entry with the file's stat data, so that git need not read the file again; without them where it was changed since.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the index keeps the low 32 bits")]
+fn entry(path: Vec<u8>, id: Oid, file: Option<&fs::Metadata>) -> IndexEntry {
+    let time = |seconds: i64, nanoseconds: i64| IndexTime::new(seconds as i32, nanoseconds as u32);
+    let number = |get: fn(&fs::Metadata) -> u64| file.map_or(0, |file| get(file) as u32);
+    IndexEntry {
+        ctime: file.map_or(IndexTime::new(0, 0), |file| time(file.ctime(), file.ctime_nsec())),
+        mtime: file.map_or(IndexTime::new(0, 0), |file| time(file.mtime(), file.mtime_nsec())),
+        dev: number(fs::Metadata::dev),
+        ino: number(fs::Metadata::ino),
+        mode: FILE_MODE,
+        uid: file.map_or(0, fs::Metadata::uid),
+        gid: file.map_or(0, fs::Metadata::gid),
+        file_size: number(fs::Metadata::size),
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path,
+    }
+}

@@ -1,0 +1,179 @@
+//! What a transaction is about to do, written down before it begins, so that a killed one can be completed or undone.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use git2::Oid;
+use serde::{Deserialize, Serialize};
+
+use super::locate::GitPlace;
+use super::lock;
+use super::{StoreError, StorePath};
+
+const FORMAT: u32 = 1;
+const NAME: &str = "journal";
+
+/// One transaction: all names of files that it makes, so that nothing is left behind.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journal {
+    format: u32,
+    /// Random; part of the name of every file that the transaction makes for itself.
+    id: String,
+    /// The branch; none when HEAD is detached.
+    pub(super) branch: Option<String>,
+    old: Option<String>,
+    /// The commit; none when the files are only written and staged.
+    new: Option<String>,
+    pub(super) changes: Vec<JournalChange>,
+}
+
+/// One file of a transaction, by its contents' ids.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JournalChange {
+    path: String,
+    seen: Option<String>,
+    base: Option<String>,
+    new: Option<String>,
+}
+
+fn oid(text: Option<&String>) -> Option<Oid> {
+    text.and_then(|text| Oid::from_str(text).ok())
+}
+
+impl JournalChange {
+    pub(super) fn new(path: &StorePath, seen: Option<Oid>, base: Option<Oid>, new: Option<Oid>) -> Self {
+        let text = |id: Option<Oid>| id.map(|id| id.to_string());
+        Self { path: path.to_string(), seen: text(seen), base: text(base), new: text(new) }
+    }
+
+    pub(super) fn path(&self) -> Result<StorePath, StoreError> {
+        self.path.parse().map_err(|_| StoreError::BadPath)
+    }
+
+    /// What the work tree had when the change was planned.
+    pub(super) fn seen(&self) -> Option<Oid> {
+        oid(self.seen.as_ref())
+    }
+
+    /// What the old commit had.
+    pub(super) fn base(&self) -> Option<Oid> {
+        oid(self.base.as_ref())
+    }
+
+    /// What it is to be; none for a deletion.
+    pub(super) fn new_blob(&self) -> Option<Oid> {
+        oid(self.new.as_ref())
+    }
+}
+
+impl Journal {
+    pub(super) fn new(
+        branch: Option<String>,
+        old: Option<Oid>,
+        new: Option<Oid>,
+        changes: Vec<JournalChange>,
+    ) -> Result<Self, StoreError> {
+        let text = |id: Option<Oid>| id.map(|id| id.to_string());
+        Ok(Self { format: FORMAT, id: lock::random_name()?, branch, old: text(old), new: text(new), changes })
+    }
+
+    pub(super) fn old(&self) -> Option<Oid> {
+        oid(self.old.as_ref())
+    }
+
+    pub(super) fn new_commit(&self) -> Option<Oid> {
+        oid(self.new.as_ref())
+    }
+
+    fn own_file(&self, git: &GitPlace, what: &str) -> PathBuf {
+        git.shared_state().join(format!("{what}-{}", self.id))
+    }
+
+    /// The file whose links are our locks of the index and of HEAD.
+    pub(super) fn token(&self, git: &GitPlace) -> PathBuf {
+        self.own_file(git, "lock")
+    }
+
+    /// The file that becomes the new value of the branch.
+    pub(super) fn reference_token(&self, git: &GitPlace) -> PathBuf {
+        self.own_file(git, "ref")
+    }
+
+    /// Where the new index is made.
+    pub(super) fn index_aside(&self, git: &GitPlace) -> PathBuf {
+        self.own_file(git, "index")
+    }
+
+    /// The name of the file beside the `number`th changed one that will be renamed over it.
+    pub(super) fn temporary(&self, number: usize) -> String {
+        format!(".vsecure-{}-{number}.tmp", self.id)
+    }
+
+    pub(super) fn index_lock(git: &GitPlace) -> PathBuf {
+        git.git_dir.join("index.lock")
+    }
+
+    pub(super) fn head_lock(git: &GitPlace) -> PathBuf {
+        git.git_dir.join("HEAD.lock")
+    }
+
+    /// The file of the branch, or of HEAD when it is detached.
+    pub(super) fn reference(&self, git: &GitPlace) -> PathBuf {
+        self.branch.as_ref().map_or_else(|| git.git_dir.join("HEAD"), |branch| git.common_dir.join(branch))
+    }
+
+    /// Git's lock of [`Journal::reference`].
+    pub(super) fn reference_lock(&self, git: &GitPlace) -> PathBuf {
+        let mut path = self.reference(git).into_os_string();
+        path.push(".lock");
+        path.into()
+    }
+
+    fn place(git: &GitPlace) -> PathBuf {
+        git.tree_state().join(NAME)
+    }
+
+    /// Whether there is one: a cheap look.
+    pub(super) fn exists(git: &GitPlace) -> bool {
+        Self::place(git).symlink_metadata().is_ok()
+    }
+
+    pub(super) fn save(&self, git: &GitPlace) -> Result<(), StoreError> {
+        lock::private_folder(&git.tree_state())?;
+        let place = Self::place(git);
+        let aside = git.tree_state().join(format!("{NAME}.new"));
+        let text = serde_json::to_vec_pretty(self).map_err(|error| StoreError::io(&place, error.into()))?;
+        // Left by a writer that was killed before its journal was in force: it had begun nothing.
+        lock::remove(&aside)?;
+        lock::write_new(&aside, &text)?;
+        fs::rename(&aside, &place).map_err(|error| StoreError::io(&place, error))?;
+        lock::sync_folder(&git.tree_state())
+    }
+
+    pub(super) fn load(git: &GitPlace) -> Result<Option<Self>, StoreError> {
+        let place = Self::place(git);
+        let bytes = match fs::read(&place) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(&place, error)),
+        };
+        let journal: Self = serde_json::from_slice(&bytes).map_err(|error| StoreError::io(&place, error.into()))?;
+        let plain = journal.id.bytes().all(|c| c.is_ascii_hexdigit())
+            && journal.branch.as_ref().is_none_or(|name| name.starts_with("refs/") && !name.contains(".."));
+        if journal.format == FORMAT && plain {
+            return Ok(Some(journal));
+        }
+        Err(StoreError::io(&place, io::Error::other("it was written by another version")))
+    }
+
+    /// Removes what is left of a finished transaction: its own files first, then the journal.
+    pub(super) fn remove(&self, git: &GitPlace) -> Result<(), StoreError> {
+        for file in [self.token(git), self.reference_token(git), self.index_aside(git), Self::place(git)] {
+            lock::remove(&file)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Finding the store, and the git directories around it, without the git library: plain reads must not pay for it.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Store, StoreError, StoreOptions};
+
+const STORE: &str = ".vsecure";
+
+/// Where git keeps its things for one work tree.
+#[derive(Debug, Clone)]
+pub(super) struct GitPlace {
+    /// The work tree's root.
+    pub(super) work_tree: PathBuf,
+    /// The git directory of this work tree.
+    pub(super) git_dir: PathBuf,
+    /// The git directory that all work trees share.
+    pub(super) common_dir: PathBuf,
+    /// The store's path within the work tree.
+    pub(super) prefix: String,
+}
+
+impl GitPlace {
+    /// Local state of this work tree: the journal.
+    pub(super) fn tree_state(&self) -> PathBuf {
+        self.git_dir.join("vsecure")
+    }
+
+    /// Local state that all work trees share: lock, history, clone id, tokens.
+    pub(super) fn shared_state(&self) -> PathBuf {
+        self.common_dir.join("vsecure")
+    }
+}
+
+impl Store {
+    /// Finds the store that is meant: the directory `explicit` or the `.vsecure` in it, else the nearest `.vsecure` in `start` or
+    /// above. Works without git.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`]; [`StoreError::NotPlain`] when a link or file is in its place.
+    pub fn discover(start: &Path, explicit: Option<&Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        let root = match explicit {
+            Some(said) => said_store(&start.join(said))?,
+            None => nearest_store(start)?,
+        };
+        let root = fs::canonicalize(&root).map_err(|error| StoreError::io(&root, error))?;
+        if root.join(".git").symlink_metadata().is_ok() {
+            return Err(StoreError::NotPlain { path: STORE.to_owned() });
+        }
+        let git = root.parent().map(|parent| git_place(parent, &root)).transpose()?.flatten();
+        Ok(Self { root, git, options, repository: OnceCell::new() })
+    }
+
+    /// The place of a new store: at the root of the work tree around `start`, or in `start` itself with `here`. Nothing is made yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRepository`] outside a work tree, [`StoreError::StoreExists`] when there is one.
+    pub fn locate_new(start: &Path, here: bool, options: StoreOptions) -> Result<Self, StoreError> {
+        let start = fs::canonicalize(start).map_err(|error| StoreError::io(start, error))?;
+        let git = git_place(&start, &start)?.ok_or_else(|| StoreError::NoRepository { start: start.clone() })?;
+        let root = if here { start } else { git.work_tree.clone() }.join(STORE);
+        if root.symlink_metadata().is_ok() {
+            return Err(StoreError::StoreExists { root });
+        }
+        let prefix = prefix_of(&git.work_tree, &root)?;
+        Ok(Self { root, git: Some(GitPlace { prefix, ..git }), options, repository: OnceCell::new() })
+    }
+}
+
+fn said_store(said: &Path) -> Result<PathBuf, StoreError> {
+    let inside = said.join(STORE);
+    let chosen = if said.file_name().is_some_and(|name| name == STORE) { said.to_owned() } else { inside };
+    match plain_folder(&chosen)? {
+        true => Ok(chosen),
+        // A store may have been copied to a folder of another name.
+        false if said.join("policy").is_dir() => Ok(said.to_owned()),
+        false => Err(StoreError::NoStore { start: said.to_owned() }),
+    }
+}
+
+fn nearest_store(start: &Path) -> Result<PathBuf, StoreError> {
+    let start = fs::canonicalize(start).map_err(|error| StoreError::io(start, error))?;
+    for folder in start.ancestors() {
+        let candidate = folder.join(STORE);
+        if plain_folder(&candidate)? {
+            return Ok(candidate);
+        }
+    }
+    Err(StoreError::NoStore { start })
+}
+
+/// Whether `path` is a folder; something else in its place is an error, nothing is not.
+fn plain_folder(path: &Path) -> Result<bool, StoreError> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(true),
+        Ok(_) => Err(StoreError::NotPlain { path: STORE.to_owned() }),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(StoreError::io(path, error)),
+    }
+}
+
+/// The git directories of the work tree around `start`, for a store at `root`; none outside a work tree.
+fn git_place(start: &Path, root: &Path) -> Result<Option<GitPlace>, StoreError> {
+    for folder in start.ancestors() {
+        let dot_git = folder.join(".git");
+        let Ok(metadata) = dot_git.metadata() else { continue };
+        let git_dir = if metadata.is_dir() { dot_git } else { linked_dir(folder, &dot_git)? };
+        if !git_dir.join("HEAD").symlink_metadata().is_ok() {
+            continue;
+        }
+        let common_dir = match fs::read_to_string(git_dir.join("commondir")) {
+            Ok(text) => git_dir.join(text.trim_end_matches('\n')),
+            Err(_) => git_dir.clone(),
+        };
+        let common_dir = fs::canonicalize(&common_dir).map_err(|error| StoreError::io(&common_dir, error))?;
+        let prefix = prefix_of(folder, root)?;
+        return Ok(Some(GitPlace { work_tree: folder.to_owned(), git_dir, common_dir, prefix }));
+    }
+    Ok(None)
+}
+
+/// The git directory that a `.git` file names: of a linked work tree or a submodule.
+fn linked_dir(folder: &Path, dot_git: &Path) -> Result<PathBuf, StoreError> {
+    let text = fs::read_to_string(dot_git).map_err(|error| StoreError::io(dot_git, error))?;
+    let target = text.strip_prefix("gitdir: ").map(|target| target.trim_end_matches('\n'));
+    let target = target.ok_or_else(|| StoreError::Unsupported { what: "its .git file is malformed".to_owned() })?;
+    let target = folder.join(target);
+    fs::canonicalize(&target).map_err(|error| StoreError::io(&target, error))
+}
+
+fn prefix_of(work_tree: &Path, root: &Path) -> Result<String, StoreError> {
+    let inside = root.strip_prefix(work_tree).ok().and_then(Path::to_str);
+    inside.map(ToOwned::to_owned).ok_or_else(|| StoreError::Unsupported {
+        what: "the store's place in the work tree has a name that is not UTF-8".to_owned(),
+    })
+}

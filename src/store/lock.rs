@@ -1,0 +1,146 @@
+//! Locks: our own, which commands of ours queue on, and git's, which we take by linking a file that is recognisably ours.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+use super::locate::GitPlace;
+
+const PAUSE: Duration = Duration::from_millis(10);
+const MAX_HOLDER_BYTES: u64 = 200;
+
+/// Our lock, held until dropped. The system releases it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Makes a private folder of ours.
+pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StoreError::io(path, error))
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Takes our lock, waiting at most `timeout`, and writes down who holds it and for what.
+pub(super) fn acquire(git: &GitPlace, timeout: Duration, purpose: &str) -> Result<Lock, StoreError> {
+    private_folder(&git.shared_state())?;
+    let path = git.shared_state().join("lock");
+    let failed = |error| StoreError::io(&path, error);
+    let mut file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is a courtesy: unreadable notes don't change that it is held.
+                let _ = (&file).take(MAX_HOLDER_BYTES).read_to_string(&mut holder);
+                return Err(StoreError::Locked { holder: holder.trim().to_owned(), file: path });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+    let note = format!("process {} ({purpose})\n", std::process::id());
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
+    written.map_err(failed)?;
+    Ok(Lock { _file: file })
+}
+
+/// Writes `content` durably into the new private file `path`.
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        let mut file = private_file().create_new(true).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|error| StoreError::io(path, error))
+}
+
+/// Makes the names in `folder` durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(folder, error))
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::io(path, error)),
+    }
+}
+
+/// Takes git's lock `target` by linking our file `token` there, as exclusively as git creates it; waits at most `timeout`.
+pub(super) fn link(token: &Path, target: &Path, timeout: Duration) -> Result<(), StoreError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match fs::hard_link(token, target) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if Instant::now() >= deadline {
+                    return Err(StoreError::GitLocked { file: target.to_owned() });
+                }
+                sleep(PAUSE);
+            }
+            Err(error) => return Err(StoreError::io(target, error)),
+        }
+    }
+}
+
+/// Whether git's lock `target` is the one that was made by linking `token`: the same file by device and number.
+pub(super) fn is_ours(token: &Path, target: &Path) -> bool {
+    match (token.symlink_metadata(), target.symlink_metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Releases git's lock `target`, if it is the one made by linking `token`.
+pub(super) fn unlink(token: &Path, target: &Path) -> Result<(), StoreError> {
+    if is_ours(token, target) { remove(target) } else { Ok(()) }
+}
+
+/// Random text for names of files: 16 hexadecimal digits.
+pub(super) fn random_name() -> Result<String, StoreError> {
+    let mut bytes = [0u8; 8];
+    let failed = |_| StoreError::io(Path::new("random numbers"), io::Error::other("none to be had"));
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The random id of a clone; made when `create` says so and something can be written.
+pub(super) fn clone_id(git: &GitPlace, create: bool) -> Result<Option<String>, StoreError> {
+    let path = git.shared_state().join("clone-id");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let id = text.trim();
+            let valid = id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
+            return Ok(valid.then(|| id.to_owned()));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(StoreError::io(&path, error)),
+    }
+    if !create {
+        return Ok(None);
+    }
+    let id = random_name()? + &random_name()?;
+    match private_folder(&git.shared_state()).and_then(|()| write_new(&path, format!("{id}\n").as_bytes())) {
+        Ok(()) => Ok(Some(id)),
+        Err(StoreError::ReadOnly { .. }) => Ok(None),
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => clone_id(git, false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,172 @@
+//! Writing blobs, trees and a commit, durably, before anything refers to them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, Oid, Repository, Signature, Time};
+
+use super::transaction::{FileChange, Person};
+use super::{Store, StoreError};
+
+/// Whose commit it is.
+pub(super) struct Persons {
+    pub(super) author: Signature<'static>,
+    pub(super) committer: Signature<'static>,
+}
+
+impl Store {
+    /// Author and committer: git's configuration, with what was said instead.
+    pub(super) fn persons(&self, author: Option<&Person>, committer: Option<&Person>) -> Result<Persons, StoreError> {
+        let (name, email) = self.git_user()?;
+        let sign = |said: Option<&Person>| {
+            let name = said.and_then(|said| said.name.clone()).or_else(|| name.clone());
+            let email = said.and_then(|said| said.email.clone()).or_else(|| email.clone());
+            let (Some(name), Some(email)) = (name, email) else { return Err(StoreError::NoGitUser) };
+            Ok(match said.and_then(|said| said.time) {
+                Some((seconds, offset)) => Signature::new(&name, &email, &Time::new(seconds, offset))?,
+                None => Signature::now(&name, &email)?,
+            })
+        };
+        Ok(Persons { author: sign(author)?, committer: sign(committer)? })
+    }
+
+    /// Writes the new contents; one id a change, none for a deletion.
+    pub(super) fn write_blobs(&self, changes: &[FileChange]) -> Result<Vec<Option<Oid>>, StoreError> {
+        let repository = self.repository()?;
+        let write = |change: &FileChange| change.content.as_ref().map(|content| self.object(repository.blob(content)));
+        changes.iter().map(|change| write(change).transpose()).collect()
+    }
+
+    fn object(&self, written: Result<Oid, git2::Error>) -> Result<Oid, StoreError> {
+        let objects = self.git()?.common_dir.join("objects");
+        written.map_err(|error| match error.class() {
+            // The library says only in words what the system refused: asking the system again gives its reason.
+            git2::ErrorClass::Os => {
+                let refused = tempfile::tempfile_in(&objects).err();
+                StoreError::io(&objects, refused.unwrap_or_else(|| io::Error::other(error)))
+            }
+            _ => StoreError::Git(error),
+        })
+    }
+
+    /// Writes the commit that changes nothing but these files against `parent`: its id.
+    pub(super) fn write_commit(
+        &self,
+        parent: Option<Oid>,
+        blobs: &[(String, Option<Oid>)],
+        message: &str,
+        persons: &Persons,
+    ) -> Result<Oid, StoreError> {
+        let repository = self.repository()?;
+        let parent = parent.map(|id| repository.find_commit(id)).transpose()?;
+        let empty = TreeUpdateBuilder::new();
+        let base = match &parent {
+            Some(parent) => parent.tree()?,
+            None => repository.find_tree(self.object(repository.treebuilder(None)?.write())?)?,
+        };
+        let mut builder = empty;
+        for (path, blob) in blobs {
+            match blob {
+                Some(blob) => drop(builder.upsert(path.as_str(), *blob, FileMode::Blob)),
+                None if base.get_path(path.as_ref()).is_ok() => drop(builder.remove(path.as_str())),
+                None => {}
+            }
+        }
+        let tree = self.object(builder.create_updated(repository, &base))?;
+        self.make_durable(&self.new_objects(repository, tree, blobs)?)?;
+        let commit = if wants_signature(repository)? {
+            self.signed_commit(parent.as_ref().map(git2::Commit::id), tree, message, persons)?
+        } else {
+            let tree = repository.find_tree(tree)?;
+            let parents: Vec<_> = parent.iter().collect();
+            self.object(repository.commit(None, &persons.author, &persons.committer, message, &tree, &parents))?
+        };
+        self.make_durable(&[commit])?;
+        Ok(commit)
+    }
+
+    /// The objects that a commit of these files may have made: their blobs, and the trees on the way to them.
+    fn new_objects(
+        &self,
+        repository: &Repository,
+        root: Oid,
+        blobs: &[(String, Option<Oid>)],
+    ) -> Result<Vec<Oid>, StoreError> {
+        let mut objects: Vec<Oid> = blobs.iter().filter_map(|(_, blob)| *blob).collect();
+        objects.push(root);
+        let tree = repository.find_tree(root)?;
+        for (path, _) in blobs {
+            let mut folder = path.as_str();
+            while let Some((parent, _)) = folder.rsplit_once('/') {
+                folder = parent;
+                if let Ok(entry) = tree.get_path(folder.as_ref()) {
+                    objects.push(entry.id());
+                }
+            }
+        }
+        objects.sort_unstable();
+        objects.dedup();
+        Ok(objects)
+    }
+
+    /// Lets git sign: it chooses program and key as the user has configured.
+    fn signed_commit(
+        &self,
+        parent: Option<Oid>,
+        tree: Oid,
+        message: &str,
+        persons: &Persons,
+    ) -> Result<Oid, StoreError> {
+        let mut command = self.git_command()?;
+        for (role, person) in [("AUTHOR", &persons.author), ("COMMITTER", &persons.committer)] {
+            let minutes = person.when().offset_minutes();
+            let (sign, ahead) = if minutes < 0 { ('-', -minutes) } else { ('+', minutes) };
+            let when = format!("@{} {sign}{:02}{:02}", person.when().seconds(), ahead / 60, ahead % 60);
+            command.env(format!("GIT_{role}_NAME"), String::from_utf8_lossy(person.name_bytes()).as_ref());
+            command.env(format!("GIT_{role}_EMAIL"), String::from_utf8_lossy(person.email_bytes()).as_ref());
+            command.env(format!("GIT_{role}_DATE"), when);
+        }
+        command.args(["commit-tree", "-S"]);
+        if let Some(parent) = parent {
+            command.args(["-p", &parent.to_string()]);
+        }
+        command.arg(tree.to_string());
+        let printed = self.run(command, message.as_bytes()).map_err(|error| match error {
+            StoreError::GitFailed { stderr } => StoreError::SigningFailed { stderr },
+            other => other,
+        })?;
+        let id = String::from_utf8_lossy(&printed);
+        Oid::from_str(id.trim()).map_err(StoreError::Git)
+    }
+
+    /// Brings loose objects to the disk. One that is not loose was there before, or is packed.
+    pub(super) fn make_durable(&self, objects: &[Oid]) -> Result<(), StoreError> {
+        let folder = self.git()?.common_dir.join("objects");
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for object in objects {
+            let name = object.to_string();
+            let (start, rest) = name.split_at(2);
+            let path = folder.join(start).join(rest);
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                Ok(()) => folders.push(folder.join(start)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io(&path, error)),
+            }
+            if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
+                // Left by a crash of the machine; git would take it for the object for ever.
+                return Err(StoreError::GitFailed { stderr: format!("the object {name} is empty: run `git fsck`") });
+            }
+        }
+        folders.sort_unstable();
+        folders.dedup();
+        folders.push(folder);
+        folders.iter().try_for_each(|folder| super::lock::sync_folder(folder))
+    }
+}
+
+/// Whether the user's configuration asks for signed commits.
+fn wants_signature(repository: &Repository) -> Result<bool, StoreError> {
+    Ok(repository.config()?.snapshot()?.get_bool("commit.gpgsign").unwrap_or(false))
+}

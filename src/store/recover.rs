@@ -1,0 +1,142 @@
+//! Completing or undoing a transaction: its own last steps, and what the next command does after a kill.
+
+use git2::{Index, ObjectType, Oid};
+
+use super::journal::{Journal, JournalChange};
+use super::lock;
+use super::{Store, StoreError, StorePath};
+
+/// What became of a killed command's work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// It had been decided, and was completed; these files were concerned.
+    Completed(Vec<String>),
+    /// It had not been decided, and was undone; these files were concerned.
+    Undone(Vec<String>),
+}
+
+impl Store {
+    /// Whether a command left a journal: it was killed, or is at work. A cheap look.
+    #[must_use]
+    pub fn pending_recovery(&self) -> bool {
+        self.git.as_ref().is_some_and(Journal::exists)
+    }
+
+    /// Completes or undoes what a killed command began, under the store's lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another command is at work, or what keeps the repository from being written.
+    pub fn recover(&self) -> Result<Option<Recovered>, StoreError> {
+        let _lock = lock::acquire(self.git()?, self.options.lock_timeout, "recover")?;
+        self.recover_locked()
+    }
+
+    pub(super) fn recover_locked(&self) -> Result<Option<Recovered>, StoreError> {
+        let Some(journal) = Journal::load(self.git()?)? else { return Ok(None) };
+        let files = journal.changes.iter().map(|change| change.path().map(|path| path.to_string()));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(if self.settle(&journal)? { Recovered::Completed(files) } else { Recovered::Undone(files) }))
+    }
+
+    /// Completes the transaction if it was decided, else undoes it; whether it was.
+    pub(super) fn settle(&self, journal: &Journal) -> Result<bool, StoreError> {
+        if !self.is_decided(journal)? {
+            // Work tree and index are touched only after the decision: there is nothing to put back.
+            self.release(journal)?;
+            return Ok(false);
+        }
+        let git = self.git()?;
+        let (token, target) = (journal.token(git), Journal::index_lock(git));
+        if self.head_state()?.branch == journal.branch {
+            if !lock::is_ours(&token, &target) {
+                lock::remove(&token)?;
+                lock::write_new(&token, b"")?;
+                lock::link(&token, &target, self.options.lock_timeout)?;
+            }
+            self.complete(journal, None)?;
+        } else {
+            // Somebody switched branches since: this work tree is no longer the one that was to be changed.
+            self.release(journal)?;
+        }
+        Ok(true)
+    }
+
+    /// Whether there is a way back: for a commit, whether the branch has it. What is only staged is carried forward once its journal
+    /// is in force, for its contents are in the repository then.
+    pub(super) fn is_decided(&self, journal: &Journal) -> Result<bool, StoreError> {
+        let Some(new) = journal.new_commit() else { return Ok(true) };
+        let repository = self.repository()?;
+        let now = match &journal.branch {
+            Some(branch) => repository.refname_to_id(branch).ok(),
+            None => self.head_state()?.commit,
+        };
+        let Some(now) = now else { return Ok(false) };
+        Ok(now == new || repository.graph_descendant_of(now, new).unwrap_or(false))
+    }
+
+    /// Takes the locks of index, HEAD and branch, in git's own way.
+    pub(super) fn take_git_locks(&self, journal: &Journal) -> Result<(), StoreError> {
+        let git = self.git()?;
+        let timeout = self.options.lock_timeout;
+        let token = journal.token(git);
+        lock::write_new(&token, b"")?;
+        lock::link(&token, &Journal::index_lock(git), timeout)?;
+        let Some(commit) = journal.new_commit() else { return Ok(()) };
+        if journal.branch.is_some() {
+            lock::link(&token, &Journal::head_lock(git), timeout)?;
+        }
+        let reference = journal.reference_token(git);
+        lock::write_new(&reference, format!("{commit}\n").as_bytes())?;
+        let target = journal.reference_lock(git);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
+        }
+        lock::link(&reference, &target, timeout)
+    }
+
+    /// Brings work tree and index to what was decided, where they still hold what they held, and lets go of everything.
+    pub(super) fn complete(&self, journal: &Journal, index: Option<Index>) -> Result<(), StoreError> {
+        for (number, change) in journal.changes.iter().enumerate() {
+            self.bring(change, &journal.temporary(number))?;
+        }
+        let index = index.map_or_else(|| self.open_index_aside(journal), Ok)?;
+        self.update_index(journal, index)?;
+        self.release(journal)
+    }
+
+    fn bring(&self, change: &JournalChange, temporary: &str) -> Result<(), StoreError> {
+        let path = change.path()?;
+        let there = self.work_tree_blob(&path)?;
+        if there == change.new_blob() || there != change.seen() {
+            return Ok(());
+        }
+        let Some(blob) = change.new_blob() else { return self.remove_beside(&path, None) };
+        match self.put_in_place(&path, temporary) {
+            Ok(()) => Ok(()),
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let content = self.repository()?.find_blob(blob)?.content().to_vec();
+                self.write_beside(&path, temporary, &content)?;
+                self.put_in_place(&path, temporary)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
+    pub(super) fn release(&self, journal: &Journal) -> Result<(), StoreError> {
+        for (number, change) in journal.changes.iter().enumerate() {
+            self.remove_beside(&change.path()?, Some(&journal.temporary(number)))?;
+        }
+        let git = self.git()?;
+        lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
+        lock::unlink(&journal.token(git), &Journal::head_lock(git))?;
+        lock::unlink(&journal.token(git), &Journal::index_lock(git))?;
+        journal.remove(git)
+    }
+
+    /// The id that the work tree's file would have as a blob.
+    pub(super) fn work_tree_blob(&self, path: &StorePath) -> Result<Option<Oid>, StoreError> {
+        let bytes = self.read(path, u64::MAX)?;
+        Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
+    }
+}

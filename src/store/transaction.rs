@@ -1,0 +1,270 @@
+//! One change of the store: all of it, or nothing.
+//!
+//! Objects are written durably first, then a journal. With git's locks held, the files lie ready beside their places and the index
+//! has been opened; then the branch is swapped, and from there on everything can be completed by whoever comes next.
+
+use git2::{Oid, RepositoryState};
+
+use super::journal::{Journal, JournalChange};
+use super::lock::{self, Lock};
+use super::objects::Persons;
+use super::recover::Recovered;
+use super::refs::Head;
+use super::tree::CommitId;
+use super::{Store, StoreError, StorePath};
+
+/// How often a lost race against a commit of other files is run again.
+const RACES: usize = 20;
+
+/// Overrides of the user that git's configuration names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The name.
+    pub name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// Seconds since 1970, and minutes east of UTC.
+    pub time: Option<(i64, i32)>,
+}
+
+/// Whether a change is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One commit.
+    Commit,
+    /// Written and staged only.
+    Stage,
+}
+
+/// The change of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Which.
+    pub path: StorePath,
+    /// The work tree's bytes that the change was planned upon; none when there was no such file.
+    pub seen: Option<Vec<u8>>,
+    /// The new bytes; none to delete it.
+    pub content: Option<Vec<u8>>,
+}
+
+/// What a transaction is to do.
+#[derive(Debug)]
+pub struct Batch {
+    /// The files.
+    pub changes: Vec<FileChange>,
+    /// Other files that must not have changed on the branch.
+    pub unchanged: Vec<StorePath>,
+    /// The commit's message.
+    pub message: String,
+    /// Overrides of the author.
+    pub author: Option<Person>,
+    /// Overrides of the committer.
+    pub committer: Option<Person>,
+    /// Whether it is committed.
+    pub mode: Mode,
+}
+
+/// What a transaction did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The commit, where one was made.
+    pub commit: Option<CommitId>,
+    /// The short name of the branch that it is on; none when HEAD is detached.
+    pub branch: Option<String>,
+}
+
+/// The store's lock, held, with the commit that HEAD named when it was taken.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    store: &'a Store,
+    base: Option<CommitId>,
+    recovered: Option<Recovered>,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Takes the store's lock, waiting as long as the options say, and first completes or undoes what a killed command began.
+    /// `purpose` is what others are told while they wait.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRepository`], [`StoreError::Locked`], or what keeps the repository from being written.
+    pub fn begin(&self, purpose: &str) -> Result<Transaction<'_>, StoreError> {
+        let git = self.git()?;
+        // A repository that can't be used at all is refused before a file of ours is made in it.
+        self.repository()?;
+        let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
+        let recovered = self.recover_locked()?;
+        Ok(Transaction { store: self, base: self.head()?, recovered, _lock: lock })
+    }
+}
+
+impl<'a> Transaction<'a> {
+    /// The store, for reading while nobody of ours can write.
+    #[must_use]
+    pub const fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    /// The commit to plan upon; none on an unborn branch.
+    #[must_use]
+    pub const fn base(&self) -> Option<&CommitId> {
+        self.base.as_ref()
+    }
+
+    /// What a killed command had begun.
+    #[must_use]
+    pub const fn recovered(&self) -> Option<&Recovered> {
+        self.recovered.as_ref()
+    }
+
+    /// Does all of `batch` or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed then, except with [`StoreError::Unfinished`].
+    pub fn apply(self, batch: Batch) -> Result<Applied, StoreError> {
+        self.check(&batch)?;
+        match batch.mode {
+            Mode::Stage => self.stage(&batch),
+            Mode::Commit => {
+                let persons = self.store.persons(batch.author.as_ref(), batch.committer.as_ref())?;
+                for _ in 0..RACES {
+                    if let Some(applied) = self.attempt(&batch, &persons)? {
+                        return Ok(applied);
+                    }
+                }
+                Err(StoreError::GitLocked { file: self.store.git()?.git_dir.join("HEAD.lock") })
+            }
+        }
+    }
+
+    fn check(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.mode == Mode::Commit
+            && let Some(operation) = operation(self.store.repository()?.state())
+        {
+            return Err(StoreError::InProgress { operation });
+        }
+        for change in &batch.changes {
+            if self.store.read(&change.path, u64::MAX)? != change.seen {
+                return Err(StoreError::DirtyWorkTree { path: change.path.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// One try at a commit upon what HEAD names now; none when somebody else was quicker.
+    fn attempt(&self, batch: &Batch, persons: &Persons) -> Result<Option<Applied>, StoreError> {
+        let store = self.store;
+        let head = store.head_state()?;
+        self.check_base(batch, &head)?;
+        let blobs = store.write_blobs(&batch.changes)?;
+        let prefix = &store.git()?.prefix;
+        let files: Vec<(String, Option<Oid>)> = batch
+            .changes
+            .iter()
+            .zip(&blobs)
+            .map(|(change, blob)| (format!("{prefix}/{}", change.path), *blob))
+            .collect();
+        let commit = store.write_commit(head.commit, &files, &batch.message, persons)?;
+        let journal = self.journal(batch, &blobs, &head, Some(commit))?;
+        let done = self.carry_out(&journal, batch, &|| store.swap(&journal, &persons.committer, &batch.message))?;
+        let branch = head.branch.as_ref().map(|name| name.trim_start_matches("refs/heads/").to_owned());
+        Ok(done.then_some(Applied { commit: Some(CommitId(commit)), branch }))
+    }
+
+    /// Writes the files and stages them, without a commit.
+    fn stage(&self, batch: &Batch) -> Result<Applied, StoreError> {
+        let store = self.store;
+        let blobs = store.write_blobs(&batch.changes)?;
+        store.make_durable(&blobs.iter().flatten().copied().collect::<Vec<_>>())?;
+        let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
+        self.carry_out(&journal, batch, &|| Ok(true))?;
+        Ok(Applied { commit: None, branch: None })
+    }
+
+    /// The branch may have moved since the plan, as long as our files did not change on it.
+    fn check_base(&self, batch: &Batch, head: &Head) -> Result<(), StoreError> {
+        let base = self.base.as_ref().map(|commit| commit.0);
+        if head.commit == base {
+            return Ok(());
+        }
+        let tree = |commit: Option<Oid>| commit.map(|id| self.store.tree_of(&CommitId(id))).transpose();
+        let (before, now) = (tree(base)?, tree(head.commit)?);
+        for path in batch.changes.iter().map(|change| &change.path).chain(&batch.unchanged) {
+            let blob = |tree: &Option<super::Tree<'_>>| tree.as_ref().map(|tree| tree.blob(path)).transpose();
+            if blob(&before)?.flatten() != blob(&now)?.flatten() {
+                return Err(StoreError::Conflict { path: path.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    fn journal(
+        &self,
+        batch: &Batch,
+        blobs: &[Option<Oid>],
+        head: &Head,
+        commit: Option<Oid>,
+    ) -> Result<Journal, StoreError> {
+        let base = head.commit.map(|id| self.store.tree_of(&CommitId(id))).transpose()?;
+        let mut changes = Vec::new();
+        for (change, new) in batch.changes.iter().zip(blobs) {
+            let hash = |bytes: &Vec<u8>| Oid::hash_object(git2::ObjectType::Blob, bytes);
+            let seen = change.seen.as_ref().map(hash).transpose()?;
+            let base = base.as_ref().map(|tree| tree.blob(&change.path)).transpose()?.flatten().map(|blob| blob.0);
+            changes.push(JournalChange::new(&change.path, seen, base, *new));
+        }
+        Journal::new(head.branch.clone(), head.commit, commit, changes)
+    }
+
+    /// Takes git's locks, lays everything ready, decides by `swap`, completes. `Ok(false)` when the swap lost a race. Nothing was
+    /// changed then, nor with any error but [`StoreError::Unfinished`].
+    fn carry_out(
+        &self,
+        journal: &Journal,
+        batch: &Batch,
+        swap: &dyn Fn() -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let store = self.store;
+        let index = match self.lay_ready(journal, batch) {
+            Ok(index) => index,
+            Err(error) => return store.release(journal).and(Err(error)),
+        };
+        let decided = match swap() {
+            // An error behind the rename changes nothing about it: the branch itself says whether it happened.
+            Err(error) if !store.is_decided(journal)? => return store.release(journal).and(Err(error)),
+            Err(_) => true,
+            Ok(decided) => decided,
+        };
+        if !decided {
+            return store.release(journal).map(|()| false);
+        }
+        if let Err(error) = store.complete(journal, Some(index)) {
+            store.settle(journal).map_err(|_| StoreError::Unfinished { source: Box::new(error) })?;
+        }
+        Ok(true)
+    }
+
+    fn lay_ready(&self, journal: &Journal, batch: &Batch) -> Result<git2::Index, StoreError> {
+        let store = self.store;
+        journal.save(store.git()?)?;
+        store.take_git_locks(journal)?;
+        for (number, change) in batch.changes.iter().enumerate() {
+            if let Some(content) = &change.content {
+                store.write_beside(&change.path, &journal.temporary(number), content)?;
+            }
+        }
+        store.open_index_aside(journal)
+    }
+}
+
+const fn operation(state: RepositoryState) -> Option<&'static str> {
+    match state {
+        RepositoryState::Clean => None,
+        RepositoryState::Merge => Some("merge"),
+        RepositoryState::Revert | RepositoryState::RevertSequence => Some("revert"),
+        RepositoryState::CherryPick | RepositoryState::CherryPickSequence => Some("cherry-pick"),
+        RepositoryState::Bisect => Some("bisect"),
+        RepositoryState::Rebase | RepositoryState::RebaseInteractive | RepositoryState::RebaseMerge => Some("rebase"),
+        RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => Some("git am"),
+    }
+}

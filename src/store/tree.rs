@@ -1,0 +1,222 @@
+//! The repository, and commits as snapshots.
+
+use std::fmt;
+
+use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
+
+use super::{Store, StoreError, StorePath};
+
+const LINK: i32 = 0o120_000;
+
+/// A commit's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub(super) Oid);
+
+/// A file's content in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(pub(super) Oid);
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a commit says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// The committer's time, in seconds since 1970.
+    pub time: i64,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// The store's files in a commit.
+pub struct Tree<'a> {
+    repository: &'a Repository,
+    /// The store's folder; none when the commit has no store.
+    root: Option<Oid>,
+}
+
+impl fmt::Debug for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    pub(super) fn repository(&self) -> Result<&Repository, StoreError> {
+        if let Some(repository) = self.repository.get() {
+            return Ok(repository);
+        }
+        let git = self.git()?;
+        let flags = RepositoryOpenFlags::NO_SEARCH;
+        let none: [&std::ffi::OsStr; 0] = [];
+        let opened = Repository::open_ext(&git.work_tree, flags, none).map_err(|error| match error.code() {
+            ErrorCode::Owner => StoreError::NotOwned { path: git.work_tree.clone() },
+            // The library names the extension that it doesn't know: reftable, SHA-256 objects.
+            _ if error.message().contains("extension") || error.message().contains("object format") => {
+                StoreError::Unsupported { what: error.message().to_owned() }
+            }
+            _ => StoreError::Git(error),
+        })?;
+        if opened.is_bare() {
+            return Err(StoreError::Unsupported { what: "it is bare".to_owned() });
+        }
+        Ok(self.repository.get_or_init(|| opened))
+    }
+
+    /// The commit that HEAD names; none on an unborn branch.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn head(&self) -> Result<Option<CommitId>, StoreError> {
+        match self.repository()?.head() {
+            Ok(head) => Ok(Some(CommitId(head.peel_to_commit()?.id()))),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The store's files in the commit that HEAD names; none on an unborn branch.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn head_tree(&self) -> Result<Option<Tree<'_>>, StoreError> {
+        self.head()?.map(|commit| self.tree_of(&commit)).transpose()
+    }
+
+    /// The store's files in the commit that `rev` names, in any way git knows.
+    ///
+    /// # Errors
+    /// [`StoreError::NoCommit`].
+    pub fn snapshot(&self, rev: &str) -> Result<Tree<'_>, StoreError> {
+        let object = self.repository()?.revparse_single(rev).map_err(|_| StoreError::NoCommit)?;
+        let commit = object.peel_to_commit().map_err(|_| StoreError::NoCommit)?;
+        self.tree_of(&CommitId(commit.id()))
+    }
+
+    /// The store's files in `commit`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlain`] when something else than a folder is in the store's place.
+    pub fn tree_of(&self, commit: &CommitId) -> Result<Tree<'_>, StoreError> {
+        let repository = self.repository()?;
+        let tree = repository.find_commit(commit.0)?.tree()?;
+        let root = match tree.get_path(self.git()?.prefix.as_ref()) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Some(entry.id()),
+            Ok(_) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
+            Err(error) if error.code() == ErrorCode::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Tree { repository, root })
+    }
+
+    /// A file's content, at most `max` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], or when the object is missing.
+    pub fn read_blob(&self, blob: &BlobId, max: u64) -> Result<Vec<u8>, StoreError> {
+        read_blob(self.repository()?, blob.0, max, &blob.to_string())
+    }
+
+    /// What a commit says of itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be read.
+    pub fn commit_info(&self, commit: &CommitId) -> Result<CommitInfo, StoreError> {
+        let commit = self.repository()?.find_commit(commit.0)?;
+        let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+        let subject = message.lines().next().unwrap_or_default().to_owned();
+        Ok(CommitInfo { time: commit.time().seconds(), subject })
+    }
+
+    /// The user's name and e-mail address as git's configuration has them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the configuration can't be read.
+    pub fn git_user(&self) -> Result<(Option<String>, Option<String>), StoreError> {
+        let config = self.repository()?.config()?.snapshot()?;
+        let get = |key| config.get_str(key).ok().map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+        Ok((get("user.name"), get("user.email")))
+    }
+
+    /// Whether history is cut off here.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRepository`].
+    pub fn is_shallow(&self) -> Result<bool, StoreError> {
+        Ok(self.git()?.common_dir.join("shallow").exists())
+    }
+}
+
+fn read_blob(repository: &Repository, id: Oid, max: u64, path: &str) -> Result<Vec<u8>, StoreError> {
+    let odb = repository.odb()?;
+    let (size, kind) = odb.read_header(id)?;
+    if kind != ObjectType::Blob {
+        return Err(StoreError::NotPlain { path: path.to_owned() });
+    }
+    if size as u64 > max {
+        return Err(StoreError::TooLarge { path: path.to_owned(), limit: max });
+    }
+    Ok(odb.read(id)?.data().to_vec())
+}
+
+impl Tree<'_> {
+    /// The bytes of `path`, at most `max`; none when there is no such file.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlain`], [`StoreError::TooLarge`], or git's.
+    pub fn read(&self, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let blob = self.blob(path)?;
+        blob.map(|id| read_blob(self.repository, id.0, max, path.as_str())).transpose()
+    }
+
+    /// The id of the file `path`; none when there is no such file.
+    pub(super) fn blob(&self, path: &StorePath) -> Result<Option<BlobId>, StoreError> {
+        let Some(root) = self.root else { return Ok(None) };
+        match self.repository.find_tree(root)?.get_path(path.as_str().as_ref()) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
+                Ok(Some(BlobId(entry.id())))
+            }
+            Ok(_) => Err(StoreError::NotPlain { path: path.to_string() }),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All plain files below `folder`, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlain`] for links and submodules beneath it, or git's.
+    pub fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
+        let Some(root) = self.root else { return Ok(Vec::new()) };
+        let start = match self.repository.find_tree(root)?.get_path(folder.as_str().as_ref()) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
+            Ok(_) => return Err(StoreError::NotPlain { path: folder.to_string() }),
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        let mut folders = vec![(folder.clone(), start)];
+        while let Some((folder, id)) = folders.pop() {
+            for entry in &self.repository.find_tree(id)? {
+                let name = entry.name().map_err(|_| StoreError::BadPath)?;
+                let path = folder.join(name).map_err(|_| StoreError::BadPath)?;
+                match entry.kind() {
+                    Some(ObjectType::Tree) => folders.push((path, entry.id())),
+                    Some(ObjectType::Blob) if entry.filemode() != LINK => found.push(path),
+                    _ => return Err(StoreError::NotPlain { path: path.to_string() }),
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}

@@ -1,0 +1,225 @@
+//! Changing one secret in place: create, update, roll back, delete, restore.
+
+use crate::crypto::SecretBytes;
+use crate::model::{Change, SecretPath, Sidecar};
+use crate::policy::Action;
+use crate::store::FileChange;
+
+use super::history::{Recorded, VersionSpec};
+use super::request::{Create, Expiry, Update};
+use super::revision::Signed;
+use super::write::{Base, Plan, Position, exposure};
+use super::{Outcome, Vault, VaultError, Writing};
+
+impl Vault {
+    /// Makes a new secret, also in the place of a deleted one.
+    ///
+    /// # Errors
+    /// [`VaultError`]: it exists, differs only in case from another, the value's size, a right that lacks, git.
+    pub fn create(&self, request: &Create, writing: &Writing) -> Result<Outcome, VaultError> {
+        self.known_environment(request.path.environment())?;
+        self.check_size(&request.value, request.allow_empty)?;
+        self.demand(Action::Write, &request.path)?;
+        self.write(writing, &|base| self.plan_create(request, base))
+    }
+
+    fn plan_create(&self, request: &Create, base: Base<'_>) -> Result<Plan, VaultError> {
+        let position = self.position(base, &request.path)?;
+        position.demand_free()?;
+        self.refuse_case_twin(&request.path)?;
+        let mut sidecar = self.draft(&position, Change::Create)?;
+        sidecar.created_at = self.options.now;
+        sidecar.tags = request.tags.iter().cloned().collect();
+        sidecar.metadata = request.metadata.iter().cloned().collect();
+        sidecar.expires_at = request.expires_at;
+        sidecar.rotation = None;
+        let age = self.put_value(&mut sidecar, position.next_version(), &request.value)?;
+        let subject = format!("Create {} v{}", sidecar.path, sidecar.version);
+        let mut plan = self.plan(&position, &sidecar, Some(age), subject)?;
+        plan.outcome.name_hint = self.other_environment_in_name(&sidecar.path);
+        Ok(plan)
+    }
+
+    /// Changes value, tags, metadata or expiry. What is as asked already makes no commit, unless forced.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found, another version is current than expected, the value's size, a right that lacks, git.
+    pub fn update(&self, request: &Update, writing: &Writing) -> Result<Outcome, VaultError> {
+        if let Some(value) = &request.value {
+            self.check_size(value, request.allow_empty)?;
+        }
+        self.demand(Action::Write, &request.path)?;
+        self.write(writing, &|base| self.plan_update(request, base))
+    }
+
+    fn plan_update(&self, request: &Update, base: Base<'_>) -> Result<Plan, VaultError> {
+        let position = self.position(base, &request.path)?;
+        let current = position.living()?;
+        let (path, version) = (&request.path, current.sidecar.version);
+        if let Some(expected) = request.if_version.filter(|expected| *expected != version) {
+            return Err(VaultError::OtherVersion { path: path.clone(), expected, current: version });
+        }
+        let known = self.known_value(current)?;
+        let value = request.value.as_ref();
+        let new_value = value.filter(|value| request.force || known.as_ref().is_none_or(|known| !known.same_as(value)));
+        let mut sidecar = self.draft(&position, if new_value.is_some() { Change::Set } else { Change::Metadata })?;
+        let expiry_cleared = self.edit_attributes(request, &mut sidecar, new_value.is_some());
+        let age = new_value.map(|value| self.put_new_value(&position, &mut sidecar, value)).transpose()?;
+        if age.is_none() && same_attributes(&sidecar, &current.sidecar) && !request.force {
+            return Ok(Plan { changes: Vec::new(), outcome: self.outcome(&current.sidecar), subject: String::new() });
+        }
+        let subject = match age {
+            Some(_) => format!("Update {path} to v{}", sidecar.version),
+            None => format!("Change tags, metadata or expiry of {path}"),
+        };
+        let mut plan = self.plan(&position, &sidecar, age, subject)?;
+        plan.outcome.expiry_cleared = expiry_cleared;
+        Ok(plan)
+    }
+
+    /// The current value, where the member may read it: whatever a change builds upon is opened first.
+    fn known_value(&self, current: &Signed) -> Result<Option<SecretBytes>, VaultError> {
+        if !self.authority.rights().allows(&self.me()?.name, Action::Read, &current.sidecar.path) {
+            self.age_file(&self.store, current)?;
+            return Ok(None);
+        }
+        self.open_value(&self.store, current).map(Some)
+    }
+
+    fn put_new_value(
+        &self,
+        position: &Position,
+        sidecar: &mut Sidecar,
+        value: &SecretBytes,
+    ) -> Result<Vec<u8>, VaultError> {
+        let before = sidecar.clone();
+        let age = self.put_value(sidecar, position.next_version(), value)?;
+        // A new value clears a debt only when it was compared with every earlier one, which nobody does yet.
+        sidecar.exposed_to =
+            if before.exposed_to.is_empty() { before.exposed_to } else { exposure(&before, &sidecar.recipients) };
+        Ok(age)
+    }
+
+    /// Applies what the request says of tags, metadata and expiry. A new value clears an expiry that has passed, unless another is
+    /// said; what was cleared is given back.
+    fn edit_attributes(
+        &self,
+        request: &Update,
+        sidecar: &mut Sidecar,
+        new_value: bool,
+    ) -> Option<crate::model::Timestamp> {
+        if let Some(tags) = &request.tags {
+            sidecar.tags = tags.iter().cloned().collect();
+        }
+        sidecar.tags.extend(request.add_tags.iter().cloned());
+        sidecar.tags.retain(|tag| !request.remove_tags.contains(tag));
+        sidecar.metadata.extend(request.metadata.iter().cloned());
+        sidecar.metadata.retain(|key, _| !request.unset_metadata.contains(key));
+        match request.expiry {
+            Expiry::Never => sidecar.expires_at = None,
+            Expiry::At(time) => sidecar.expires_at = Some(time),
+            Expiry::Keep if new_value && sidecar.is_expired(self.options.now) => return sidecar.expires_at.take(),
+            Expiry::Keep => {}
+        }
+        None
+    }
+
+    /// Makes an earlier value the current one, as a new version, encrypted to today's readers, with that value's expiry and
+    /// today's tags. Without `wanted` it is the version before the current one.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found, no such version, one that can't be read, a right that lacks, git.
+    pub fn rollback(
+        &self,
+        path: &SecretPath,
+        wanted: Option<&VersionSpec>,
+        writing: &Writing,
+    ) -> Result<Outcome, VaultError> {
+        self.demand(Action::Write, path)?;
+        self.demand(Action::Read, path)?;
+        self.write(writing, &|base| {
+            let position = self.position(base, path)?;
+            let current = position.living()?.sidecar.version;
+            let before = || current.previous().ok_or_else(|| VaultError::NoEarlierVersion { path: path.clone() });
+            let wanted = wanted.cloned().map_or_else(|| before().map(VersionSpec::from), Ok)?;
+            let record = self.record(path)?;
+            self.plan_return(&position, self.choose(&record, &wanted)?, Change::Rollback)
+        })
+    }
+
+    /// Brings a deleted secret back, as a new version with the value it had last.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not deleted, its last value is not in this history, a right that lacks, git.
+    pub fn restore(&self, path: &SecretPath, writing: &Writing) -> Result<Outcome, VaultError> {
+        self.demand(Action::Write, path)?;
+        self.demand(Action::Read, path)?;
+        self.write(writing, &|base| {
+            let position = self.position(base, path)?;
+            let last = match &position.current {
+                Some(signed) if signed.sidecar.is_tombstone() => signed.sidecar.version,
+                Some(_) => return Err(VaultError::NotDeleted { path: path.clone() }),
+                None => return Err(VaultError::NotFound { name: path.to_string(), nearest: None }),
+            };
+            let record = self.record(path)?;
+            self.plan_return(&position, self.choose(&record, &VersionSpec::from(last))?, Change::Restore)
+        })
+    }
+
+    /// A recorded value becomes the next version.
+    fn plan_return(&self, position: &Position, from: &Recorded, change: Change) -> Result<Plan, VaultError> {
+        let reading = self.reading_of(from)?;
+        let origin = &from.signed.sidecar;
+        let mut sidecar = self.draft(position, change)?;
+        let age = self.put_value(&mut sidecar, position.next_version(), &reading.value)?;
+        sidecar.exposed_to = exposure(origin, &sidecar.recipients);
+        sidecar.source = Some(from.signed.as_source());
+        sidecar.expires_at = origin.expires_at;
+        let subject = match change {
+            Change::Restore => format!("Restore {} as v{}", sidecar.path, sidecar.version),
+            _ => format!("Roll {} back to the value of v{}, as v{}", sidecar.path, origin.version, sidecar.version),
+        };
+        let mut plan = self.plan(position, &sidecar, Some(age), subject)?;
+        plan.outcome.from_version = Some(origin.version);
+        Ok(plan)
+    }
+
+    /// Deletes a secret: a signed tombstone stays, and its numbers go on.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found, deleted already, a right that lacks, git.
+    pub fn delete(&self, path: &SecretPath, writing: &Writing) -> Result<Outcome, VaultError> {
+        self.demand(Action::Delete, path)?;
+        self.write(writing, &|base| {
+            let position = self.position(base, path)?;
+            position.living()?;
+            let sidecar = self.tombstone(&position, Change::Delete)?;
+            self.plan(&position, &sidecar, None, format!("Delete {path}"))
+        })
+    }
+
+    /// The revision that says a secret is gone.
+    pub(super) fn tombstone(&self, position: &Position, change: Change) -> Result<Sidecar, VaultError> {
+        let mut sidecar = self.draft(position, change)?;
+        sidecar.version = position.committed_version().unwrap_or(sidecar.version);
+        sidecar.ciphertext = None;
+        sidecar.recipients.clear();
+        Ok(sidecar)
+    }
+
+    pub(super) fn plan(
+        &self,
+        position: &Position,
+        sidecar: &Sidecar,
+        age: Option<Vec<u8>>,
+        subject: String,
+    ) -> Result<Plan, VaultError> {
+        let changes: Vec<FileChange> = self.changes(position, sidecar, age)?;
+        Ok(Plan { changes, outcome: self.outcome(sidecar), subject })
+    }
+}
+
+fn same_attributes(a: &Sidecar, b: &Sidecar) -> bool {
+    let attributes = |it: &Sidecar| (it.tags.clone(), it.metadata.clone(), it.expires_at, it.rotation.clone());
+    attributes(a) == attributes(b)
+}

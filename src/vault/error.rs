@@ -1,0 +1,321 @@
+//! Everything that a vault refuses or fails at. No value, and no argument that may be one, is ever part of it.
+
+use std::path::PathBuf;
+
+use crate::crypto::{OpenError, SealError, SignedDocumentError};
+use crate::model::{DocumentError, Environment, MemberName, NameError, SecretPath, StoreId, Timestamp, Version};
+use crate::policy::{Action, PinError};
+use crate::store::StoreError;
+
+/// What is wrong with a signed file of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// Its signature is missing, malformed or wrong.
+    #[error("its signature does not hold")]
+    Signature(#[source] SignedDocumentError),
+    /// The content is what its author signed, in other bytes.
+    #[error("a formatter or an editor changed this file; its content is right, its bytes are not")]
+    Reformatted,
+    /// Signed right, but not a document of this format.
+    #[error("its content is not what this format allows")]
+    Document(#[source] DocumentError),
+    /// Signed by a key that no policy gives to the author.
+    #[error("it is signed by a key that does not belong to `{author}`")]
+    ForeignKey {
+        /// Whom the document names as its author.
+        author: MemberName,
+    },
+    /// Signed by somebody without the right to do what it does.
+    #[error("`{author}` signed it and has no right to do that")]
+    NoRight {
+        /// The author.
+        author: MemberName,
+    },
+    /// States another path: it was moved or copied here.
+    #[error("it belongs to `{stated}` and was moved or copied here")]
+    Moved {
+        /// The path it states.
+        stated: SecretPath,
+    },
+    /// States another store.
+    #[error("it belongs to another store")]
+    OtherStore,
+    /// The age file is missing.
+    #[error("its `.age` file is missing")]
+    ValueMissing,
+    /// There is an age file, but the secret is deleted.
+    #[error("there is an `.age` file that no signed revision knows")]
+    ValueUnknown,
+    /// The age file is not the one that was signed.
+    #[error("its `.age` file is not the one that was signed")]
+    ValueReplaced,
+    /// The age file could not be opened, or may not be.
+    #[error("its `.age` file is refused")]
+    Value(#[source] OpenError),
+    /// An age file without a sidecar.
+    #[error("nobody signed for it: there is an `.age` file, and no `.yaml` beside it")]
+    Unsigned,
+    /// A file whose name is not a secret's.
+    #[error("its name is not one that a secret may have")]
+    BadName(#[source] NameError),
+}
+
+/// Everything that a vault refuses or fails at.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Git, files, locks.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The local memory of trusted stores.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A name that is not valid.
+    #[error("this is not a valid {what}")]
+    Name {
+        /// What was named.
+        what: &'static str,
+        /// Why it isn't.
+        #[source]
+        source: NameError,
+    },
+    /// An environment that the policy doesn't list.
+    #[error("there is no environment `{environment}` in this store")]
+    UnknownEnvironment {
+        /// The one asked for.
+        environment: Environment,
+        /// One that was probably meant.
+        nearest: Option<Environment>,
+        /// All that there are.
+        known: Vec<Environment>,
+    },
+    /// `--env` says another environment than the path.
+    #[error("the path says `{path}`, and --env says `{environment}`")]
+    ContradictingEnvironment {
+        /// The environment that the path begins with.
+        path: Environment,
+        /// The one said by option.
+        environment: Environment,
+    },
+    /// Two tags that name environments, and none chosen.
+    #[error("the tags name several environments")]
+    SeveralEnvironmentTags {
+        /// Them.
+        environments: Vec<Environment>,
+    },
+    /// A tag that is nearly an environment.
+    #[error("the tag `{tag}` is nearly the environment `{environment}`")]
+    NearEnvironmentTag {
+        /// The tag.
+        tag: String,
+        /// The environment that was probably meant.
+        environment: Environment,
+    },
+    /// A name that several environments have.
+    #[error("several environments have this name")]
+    Ambiguous {
+        /// Every secret that is meant.
+        candidates: Vec<SecretPath>,
+    },
+    /// No such secret.
+    #[error("there is no secret `{name}`")]
+    NotFound {
+        /// A path, or a name where no environment was said.
+        name: String,
+        /// A path that was probably meant.
+        nearest: Option<SecretPath>,
+    },
+    /// The secret was deleted.
+    #[error("`{path}` was deleted")]
+    Deleted {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// The secret is not deleted, so it can't be restored.
+    #[error("`{path}` is not deleted")]
+    NotDeleted {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// The secret exists.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A path that differs only in case.
+    #[error("`{path}` differs only in case from `{existing}`")]
+    CaseTwin {
+        /// The one wanted.
+        path: SecretPath,
+        /// The one that exists.
+        existing: String,
+    },
+    /// No such version.
+    #[error("`{path}` has no version {version} in this history")]
+    NoVersion {
+        /// The secret.
+        path: SecretPath,
+        /// The version asked for.
+        version: Version,
+        /// The current version.
+        current: Version,
+        /// The nearest one that can be read.
+        nearest: Option<Version>,
+        /// Whether the history here is shallow.
+        shallow: bool,
+    },
+    /// A secret with only one version has none before it.
+    #[error("`{path}` has only one version")]
+    NoEarlierVersion {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Two branches made the same version.
+    #[error("two branches made version {version} of `{path}`")]
+    AmbiguousVersion {
+        /// The secret.
+        path: SecretPath,
+        /// The version.
+        version: Version,
+        /// How each can be named: `4@<commit>`.
+        candidates: Vec<String>,
+    },
+    /// Another version is current than the caller built upon.
+    #[error("`{path}` is at version {current}, not {expected}")]
+    OtherVersion {
+        /// The secret.
+        path: SecretPath,
+        /// The version expected.
+        expected: Version,
+        /// The current one.
+        current: Version,
+    },
+    /// An empty value, not allowed.
+    #[error("the value is empty")]
+    EmptyValue,
+    /// A value over the limit.
+    #[error("the value has {size} bytes, and the limit is {limit}")]
+    ValueTooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// No identity was given or found.
+    #[error("there is no identity to work with")]
+    NoIdentity,
+    /// The identity is no member's.
+    #[error("your identity {fingerprint} belongs to no member of this store")]
+    NotAMember {
+        /// Its fingerprint.
+        fingerprint: String,
+    },
+    /// The policy denies it.
+    #[error("`{member}` may not {} `{path}`", verb(*action))]
+    Denied {
+        /// Who asked.
+        member: MemberName,
+        /// What for.
+        action: Action,
+        /// The secret.
+        path: SecretPath,
+    },
+    /// The value is not encrypted to this identity.
+    #[error("`{path}` is not encrypted to your key")]
+    NotARecipient {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Nobody could read what would be written.
+    #[error("the policy lets nobody read `{path}`")]
+    NoReaders {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// An expired credential that the policy refuses to hand out.
+    #[error("`{path}` expired at {at}")]
+    Expired {
+        /// The secret.
+        path: SecretPath,
+        /// When.
+        at: Timestamp,
+    },
+    /// A file of the store is refused.
+    #[error("`{file}` is refused")]
+    Refused {
+        /// The file, as a path within the store.
+        file: String,
+        /// Why.
+        #[source]
+        flaw: Flaw,
+    },
+    /// No policy in the store.
+    #[error("the store {} has no policy", root.display())]
+    NoPolicy {
+        /// The store's directory.
+        root: PathBuf,
+    },
+    /// A policy or document that this version does not support.
+    #[error("this store uses {what}, which this version of vsecure does not know")]
+    Newer {
+        /// What it uses.
+        what: &'static str,
+    },
+    /// Nobody said that this store may be trusted.
+    #[error("this store is not trusted on this machine: its id is {id}")]
+    Untrusted {
+        /// Its id.
+        id: StoreId,
+    },
+    /// The store is another one than was said.
+    #[error("this store's id is {found}, and {expected} was expected")]
+    OtherStore {
+        /// The id found.
+        found: StoreId,
+        /// The id said by option or variable, or remembered for this clone.
+        expected: StoreId,
+        /// Whether it was remembered rather than said.
+        remembered: bool,
+    },
+    /// The work tree's file is neither what HEAD has nor an uncommitted change of it.
+    #[error("`{file}` in the work tree is neither what the branch has nor a change made from it")]
+    Diverged {
+        /// The file, as a path within the store.
+        file: String,
+    },
+    /// Somebody changed the secret at the same time, again and again.
+    #[error("`{path}` was changed at the same time")]
+    Raced {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Rename or copy onto itself.
+    #[error("source and target are both `{path}`")]
+    SamePath {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Encryption failed.
+    #[error("the value could not be encrypted")]
+    Seal(#[source] SealError),
+    /// A document could not be signed.
+    #[error("the document could not be signed")]
+    Sign(#[source] SignedDocumentError),
+    /// A revision that would be too large to be read back.
+    #[error("tags and metadata of `{path}` are too large: a sidecar may have 64 KiB")]
+    SidecarTooLarge {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
+}
+
+const fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Read => "read",
+        Action::Write => "write",
+        Action::Delete => "delete",
+    }
+}

@@ -1,0 +1,291 @@
+//! Versions and revisions of a secret, from the history of the branch.
+//!
+//! A version is the commit that brought its sidecar; its number comes from the sidecar, never from counting. Revisions that are
+//! not valid are not versions. Where two merged branches made the same version, each is named `4@<commit>`.
+
+use std::str::FromStr;
+
+use crate::model::{MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Timestamp, Version};
+use crate::store::CommitId;
+
+use super::revision::Signed;
+use super::{Notice, Reading, Vault, VaultError, layout};
+
+/// Why a text names no version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a version is a number from 1 on, or 4@<commit> where two branches made the same one")]
+pub struct VersionSpecError;
+
+/// A version as somebody names it: `4`, or `4@<commit>` where two branches made the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionSpec {
+    /// The number.
+    pub version: Version,
+    /// The beginning of the commit that brought it.
+    pub commit: Option<String>,
+}
+
+impl From<Version> for VersionSpec {
+    fn from(version: Version) -> Self {
+        Self { version, commit: None }
+    }
+}
+
+impl FromStr for VersionSpec {
+    type Err = VersionSpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, commit) = text.split_once('@').map_or((text, None), |(number, commit)| (number, Some(commit)));
+        let number = number.strip_prefix('v').unwrap_or(number);
+        let hex = |text: &str| (4..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_hexdigit());
+        if !number.bytes().all(|c| c.is_ascii_digit()) || commit.is_some_and(|commit| !hex(commit)) {
+            return Err(VersionSpecError);
+        }
+        let version = number.parse().map_err(|_| VersionSpecError)?;
+        Ok(Self { version, commit: commit.map(str::to_ascii_lowercase) })
+    }
+}
+
+/// One version of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionEntry {
+    /// Its number.
+    pub version: Version,
+    /// The commit that brought it; none while it is not committed.
+    pub commit: Option<String>,
+    /// The commit's message, its first line.
+    pub message: Option<String>,
+    /// Who set the value.
+    pub author: MemberName,
+    /// When the value was set.
+    pub time: Timestamp,
+    /// What brought it, in a word.
+    pub change: crate::model::Change,
+    /// Whether it is the current one.
+    pub current: bool,
+    /// Whether another version of the same number exists.
+    pub ambiguous: bool,
+}
+
+/// The versions of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// The secret.
+    pub path: SecretPath,
+    /// Newest first.
+    pub versions: Vec<VersionEntry>,
+    /// Numbers that are not in this history (squashed away, or beyond a shallow boundary), newest first.
+    pub missing: Vec<Version>,
+    /// Whether the history here is shallow.
+    pub shallow: bool,
+}
+
+/// Every revision of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revisions {
+    /// The secret.
+    pub path: SecretPath,
+    /// Newest first: what was signed, the commit that brought it with the first line of its message.
+    pub revisions: Vec<(Sidecar, Option<String>, Option<String>)>,
+    /// Whether the history here is shallow.
+    pub shallow: bool,
+}
+
+/// A valid revision with the commit that brought it; none while it is not committed.
+pub(super) struct Recorded {
+    pub(super) signed: Signed,
+    pub(super) commit: Option<CommitId>,
+}
+
+/// All valid revisions of a secret, newest first.
+pub(super) struct Record {
+    path: SecretPath,
+    pub(super) revisions: Vec<Recorded>,
+    shallow: bool,
+}
+
+impl Record {
+    /// The revisions that brought the value of `version`: none of their parents has it already.
+    fn bringing(&self, version: Version) -> Vec<&Recorded> {
+        let of_version = |it: &&Recorded| it.signed.sidecar.version == version && !it.signed.sidecar.is_tombstone();
+        let has_it = |hash| {
+            let parent = self.revisions.iter().find(|other| other.signed.digest == hash);
+            parent.is_some_and(|parent| of_version(&parent))
+        };
+        let each = self.revisions.iter().filter(of_version);
+        each.filter(|it| !it.signed.sidecar.parents.iter().any(|hash| has_it(*hash))).collect()
+    }
+
+    /// The newest revision that carries the value brought by `origin`.
+    fn newest_of<'a>(&'a self, origin: &'a Recorded) -> &'a Recorded {
+        let mut newest = origin;
+        loop {
+            let child = self.revisions.iter().find(|it| {
+                let sidecar = &it.signed.sidecar;
+                sidecar.version == origin.signed.sidecar.version
+                    && !sidecar.is_tombstone()
+                    && it.signed.sidecar.parents.contains(&newest.signed.digest)
+            });
+            match child {
+                Some(child) => newest = child,
+                None => return newest,
+            }
+        }
+    }
+
+    fn numbers(&self) -> Vec<Version> {
+        let living = self.revisions.iter().filter(|it| !it.signed.sidecar.is_tombstone());
+        let mut numbers: Vec<Version> = living.map(|it| it.signed.sidecar.version).collect();
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        numbers.dedup();
+        numbers
+    }
+
+    fn highest(&self) -> Option<Version> {
+        self.revisions.iter().map(|it| it.signed.sidecar.version).max()
+    }
+}
+
+impl Vault {
+    /// All valid revisions of `path`: those of the branch, and the work tree's where it is not committed.
+    pub(super) fn record(&self, path: &SecretPath) -> Result<Record, VaultError> {
+        let history = self.store.history(&layout::sidecar(path))?;
+        let mut revisions: Vec<Recorded> = Vec::new();
+        let mut invalid = 0;
+        for entry in &history.entries {
+            let Some(blob) = &entry.blob else { continue };
+            let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
+            match self.verified_revision(file, path) {
+                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit) }),
+                Err(_) => invalid += 1,
+            }
+        }
+        if invalid > 0 {
+            self.note(Notice::InvalidRevisions { path: path.clone(), count: invalid });
+        }
+        if let Some(current) = self.revision(&self.store, path)?
+            && !revisions.iter().any(|it| it.signed.digest == current.digest)
+        {
+            revisions.push(Recorded { signed: current, commit: None });
+        }
+        // The walk is newest first already; a stable sort keeps its order where branches made the same number.
+        revisions.sort_by(|a, b| b.signed.sidecar.revision.cmp(&a.signed.sidecar.revision));
+        revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
+        Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
+    }
+
+    /// The versions of `path`, newest first.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the history can't be read, or the secret has none.
+    pub fn versions(&self, path: &SecretPath) -> Result<Versions, VaultError> {
+        let record = self.record(path)?;
+        let current = self.revision(&self.store, path)?.filter(|signed| !signed.sidecar.is_tombstone());
+        let mut versions = Vec::new();
+        let numbers = record.numbers();
+        for number in &numbers {
+            let origins = record.bringing(*number);
+            for origin in &origins {
+                let newest = record.newest_of(origin);
+                let is_current = current.as_ref().is_some_and(|current| current.digest == newest.signed.digest);
+                versions.push(self.version_entry(origin, is_current, origins.len() > 1)?);
+            }
+        }
+        let highest = record.highest().ok_or_else(|| VaultError::NotFound { name: path.to_string(), nearest: None })?;
+        let missing = (1..=highest.get()).rev().filter_map(Version::new).filter(|number| !numbers.contains(number));
+        Ok(Versions { path: path.clone(), versions, missing: missing.collect(), shallow: record.shallow })
+    }
+
+    fn version_entry(&self, origin: &Recorded, current: bool, ambiguous: bool) -> Result<VersionEntry, VaultError> {
+        let sidecar = &origin.signed.sidecar;
+        Ok(VersionEntry {
+            version: sidecar.version,
+            commit: origin.commit.as_ref().map(ToString::to_string),
+            message: self.message_of(origin)?,
+            author: sidecar.value_author.clone(),
+            time: sidecar.updated_at,
+            change: sidecar.change,
+            current,
+            ambiguous,
+        })
+    }
+
+    fn message_of(&self, recorded: &Recorded) -> Result<Option<String>, VaultError> {
+        let info = recorded.commit.as_ref().map(|commit| self.store.commit_info(commit)).transpose()?;
+        Ok(info.map(|info| info.subject))
+    }
+
+    /// Every revision of `path`, newest first: tag edits, re-encryptions and deletions too.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the history can't be read, or the secret has none.
+    pub fn revisions(&self, path: &SecretPath) -> Result<Revisions, VaultError> {
+        let record = self.record(path)?;
+        let mut revisions = Vec::new();
+        for recorded in &record.revisions {
+            let commit = recorded.commit.as_ref().map(ToString::to_string);
+            revisions.push((recorded.signed.sidecar.clone(), commit, self.message_of(recorded)?));
+        }
+        Ok(Revisions { path: path.clone(), revisions, shallow: record.shallow })
+    }
+
+    /// Reads a past value of `path`, or the current one by its number.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVersion`], [`VaultError::AmbiguousVersion`], and as for [`Vault::get`].
+    pub fn get_version(&self, path: &SecretPath, wanted: &VersionSpec) -> Result<Reading, VaultError> {
+        let record = self.record(path)?;
+        let recorded = self.choose(&record, wanted)?;
+        self.reading_of(recorded)
+    }
+
+    /// Reads the value that a recorded revision carries, from its commit.
+    pub(super) fn reading_of(&self, recorded: &Recorded) -> Result<Reading, VaultError> {
+        match &recorded.commit {
+            Some(commit) => self.reading(&self.store.tree_of(commit)?, &recorded.signed),
+            None => self.reading(&self.store, &recorded.signed),
+        }
+    }
+
+    /// The newest revision that carries the value that `wanted` names.
+    pub(super) fn choose<'a>(&self, record: &'a Record, wanted: &VersionSpec) -> Result<&'a Recorded, VaultError> {
+        let short = |it: &&Recorded| it.commit.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut origins = record.bringing(wanted.version);
+        if let Some(prefix) = &wanted.commit {
+            origins.retain(|it| short(it).starts_with(prefix));
+        }
+        match origins.as_slice() {
+            [] => Err(no_version(record, wanted.version)),
+            [origin] => Ok(record.newest_of(origin)),
+            several => Err(VaultError::AmbiguousVersion {
+                path: record.path.clone(),
+                version: wanted.version,
+                candidates: several.iter().map(|it| format!("{}@{:.12}", wanted.version, short(it))).collect(),
+            }),
+        }
+    }
+}
+
+fn no_version(record: &Record, version: Version) -> VaultError {
+    let Some(current) = record.highest() else {
+        return VaultError::NotFound { name: record.path.to_string(), nearest: None };
+    };
+    let nearest = record.numbers().into_iter().min_by_key(|number| number.get().abs_diff(version.get()));
+    VaultError::NoVersion { path: record.path.clone(), version, current, nearest, shallow: record.shallow }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_number_or_a_number_at_a_commit() {
+        let four = Version::new(4).unwrap();
+        assert_eq!("4".parse(), Ok(VersionSpec { version: four, commit: None }));
+        assert_eq!("v4".parse(), Ok(VersionSpec { version: four, commit: None }));
+        assert_eq!("4@ABCD12".parse(), Ok(VersionSpec { version: four, commit: Some("abcd12".into()) }));
+        for text in ["", "0", "-1", "+4", "4@", "4@xyz1", "4@abc", "v", "four", "99999999999999999999"] {
+            assert_eq!(text.parse::<VersionSpec>(), Err(VersionSpecError), "{text}");
+        }
+    }
+}

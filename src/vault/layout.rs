@@ -1,0 +1,67 @@
+//! Where things lie within a store. The one place that knows the names of files.
+
+use crate::model::{Epoch, NameError, SecretPath};
+use crate::store::StorePath;
+
+/// The folder of the secrets.
+pub(super) const SECRETS: &str = "secrets";
+/// The folder of the policy's epochs.
+pub(super) const POLICY: &str = "policy";
+/// The folder of the grants.
+pub(super) const GRANTS: &str = "grants";
+/// The file that keeps git from changing a byte of the store.
+pub(super) const GITATTRIBUTES: &str = ".gitattributes";
+/// Its content.
+pub(super) const GITATTRIBUTES_TEXT: &str =
+    "* -text -filter -ident -working-tree-encoding -merge\nsecrets/** diff=vsecure\n";
+
+const SIDECAR_ENDING: &str = ".yaml";
+const VALUE_ENDING: &str = ".age";
+
+/// A file or folder of ours. Fixed names and names made of validated parts are always paths within the store.
+#[expect(clippy::expect_used, reason = "the grammar of names is narrower than that of paths within a store")]
+pub(super) fn place(name: &str) -> StorePath {
+    name.parse().expect("a validated name is a path within the store")
+}
+
+/// The sidecar of `path`.
+pub(super) fn sidecar(path: &SecretPath) -> StorePath {
+    place(&format!("{SECRETS}/{path}{SIDECAR_ENDING}"))
+}
+
+/// The age file of `path`.
+pub(super) fn value(path: &SecretPath) -> StorePath {
+    place(&format!("{SECRETS}/{path}{VALUE_ENDING}"))
+}
+
+/// The file of `epoch`.
+pub(super) fn epoch(epoch: Epoch) -> StorePath {
+    place(&format!("{POLICY}/{:06}.yaml", epoch.get()))
+}
+
+/// What a file below `secrets/` is.
+pub(super) enum Entry {
+    /// A sidecar.
+    Sidecar(SecretPath),
+    /// An age file.
+    Value(SecretPath),
+    /// Neither.
+    Other,
+}
+
+/// What the file `file` is.
+///
+/// # Errors
+/// [`NameError`] when it would be a secret's file, were its name valid.
+pub(super) fn classify(file: &StorePath) -> Result<Entry, NameError> {
+    let Some(rest) = file.as_str().strip_prefix(SECRETS).and_then(|rest| rest.strip_prefix('/')) else {
+        return Ok(Entry::Other);
+    };
+    if let Some(path) = rest.strip_suffix(SIDECAR_ENDING) {
+        return path.parse().map(Entry::Sidecar);
+    }
+    match rest.strip_suffix(VALUE_ENDING) {
+        Some(path) if !path.ends_with(".next") => path.parse().map(Entry::Value),
+        _ => Ok(Entry::Other),
+    }
+}

@@ -1,0 +1,224 @@
+//! Reading: one secret, a list, a past commit.
+
+use std::collections::BTreeMap;
+
+use crate::crypto::SecretBytes;
+use crate::model::{
+    Environment, Epoch, MAX_POLICY_BYTES, MetadataKey, MetadataValue, Pattern, SecretName, SecretPath, Sidecar, Span,
+    Tag,
+};
+use crate::policy::Action;
+use crate::store::{Store, StorePath};
+
+use super::authority::Authority;
+use super::files::Files;
+use super::revision::{Signed, refused};
+use super::{Asked, Flaw, Vault, VaultError, layout};
+
+/// A secret that was read: what its signed revision says, and its value.
+#[derive(Debug)]
+pub struct Reading {
+    /// The signed revision.
+    pub sidecar: Sidecar,
+    /// The value.
+    pub value: SecretBytes,
+}
+
+/// Which secrets a list is about; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only this environment.
+    pub environment: Option<Environment>,
+    /// Only names or paths that match.
+    pub pattern: Option<Pattern>,
+    /// Only secrets with all of these tags.
+    pub tags: Vec<Tag>,
+    /// Only secrets with all of this metadata.
+    pub metadata: Vec<(MetadataKey, MetadataValue)>,
+    /// Only secrets that expire within this span, or have expired.
+    pub expiring: Option<Span>,
+    /// Only secrets without expiry.
+    pub no_expiry: bool,
+    /// Only names that another environment has and this one doesn't.
+    pub missing_in: Option<Environment>,
+}
+
+/// A secret of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The signed revision.
+    pub sidecar: Sidecar,
+}
+
+/// A list, and what in it was refused: one bad file hides no other secret.
+#[derive(Debug)]
+pub struct Listing {
+    /// The secrets, by path.
+    pub entries: Vec<Entry>,
+    /// What was refused.
+    pub refused: Vec<VaultError>,
+}
+
+/// Reads and verifies the store's policy.
+pub(super) fn authority(store: &Store) -> Result<Authority, VaultError> {
+    let place = layout::epoch(Epoch::FIRST);
+    let Some(file) = store.read(&place, MAX_POLICY_BYTES as u64)? else {
+        return Err(VaultError::NoPolicy { root: store.root().to_owned() });
+    };
+    if store.read(&layout::epoch(Epoch::FIRST.next()), u64::MAX)?.is_some() {
+        return Err(VaultError::Newer { what: "a policy beyond epoch 1" });
+    }
+    if !store.list(&layout::place(layout::GRANTS))?.is_empty() {
+        return Err(VaultError::Newer { what: "grants" });
+    }
+    Authority::of_first_epoch(&file).map_err(|flaw| refused(&place, flaw))
+}
+
+impl Vault {
+    /// Reads the current value of `path` from the work tree.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found or deleted, denied, refused, or expired where the policy says so.
+    pub fn get(&self, path: &SecretPath) -> Result<Reading, VaultError> {
+        match self.read_from(&self.store, path) {
+            // A writer may have been between two files: look again while none can be.
+            Err(
+                first @ VaultError::Refused {
+                    flaw: Flaw::ValueReplaced | Flaw::ValueMissing | Flaw::ValueUnknown, ..
+                },
+            ) => {
+                let Ok(quiet) = self.store.begin("read again") else { return Err(first) };
+                self.read_from(quiet.store(), path)
+            }
+            result => result,
+        }
+    }
+
+    /// Reads the value that a secret had in the commit `rev`.
+    ///
+    /// # Errors
+    /// As for [`Vault::get`], and when there is no such commit.
+    pub fn get_at(&self, rev: &str, asked: Asked<'_>) -> Result<Reading, VaultError> {
+        let tree = self.store.snapshot(rev)?;
+        let path = self.find_in(&tree, asked, false)?;
+        self.read_from(&tree, &path)
+    }
+
+    pub(super) fn read_from(&self, files: &dyn Files, path: &SecretPath) -> Result<Reading, VaultError> {
+        let signed = self.living(files, path)?;
+        self.reading(files, &signed)
+    }
+
+    /// Opens the value of a verified revision for the member that the vault works as, if the policy lets it.
+    pub(super) fn reading(&self, files: &dyn Files, signed: &Signed) -> Result<Reading, VaultError> {
+        let path = &signed.sidecar.path;
+        let rights = self.authority.rights();
+        self.demand(Action::Read, path)?;
+        if rights.refuses_expired(path)
+            && let Some(at) = signed.sidecar.expires_at.filter(|at| *at <= self.options.now)
+        {
+            return Err(VaultError::Expired { path: path.clone(), at });
+        }
+        let value = self.open_value(files, signed)?;
+        Ok(Reading { sidecar: signed.sidecar.clone(), value })
+    }
+
+    /// That the member the vault works as may do `action` with `path`.
+    pub(super) fn demand(&self, action: Action, path: &SecretPath) -> Result<(), VaultError> {
+        let me = self.me()?;
+        if self.authority.rights().allows(&me.name, action, path) {
+            return Ok(());
+        }
+        Err(VaultError::Denied { member: me.name.clone(), action, path: path.clone() })
+    }
+
+    /// The verified revision of a secret that must exist and live.
+    pub(super) fn living(&self, files: &dyn Files, path: &SecretPath) -> Result<Signed, VaultError> {
+        match self.revision(files, path)? {
+            Some(signed) if signed.sidecar.is_tombstone() => Err(VaultError::Deleted { path: path.clone() }),
+            Some(signed) => Ok(signed),
+            None => Err(VaultError::NotFound { name: path.to_string(), nearest: None }),
+        }
+    }
+
+    /// The current signed revision of `path`: what can be said of a secret without opening it.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found, deleted, or refused.
+    pub fn describe(&self, path: &SecretPath) -> Result<Sidecar, VaultError> {
+        let signed = self.living(&self.store, path)?;
+        self.age_file(&self.store, &signed)?;
+        Ok(signed.sidecar)
+    }
+
+    /// The living secrets that `selection` is about, by path, and what was refused.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the store can't be read at all, or an environment is unknown.
+    pub fn list(&self, selection: &Selection) -> Result<Listing, VaultError> {
+        for environment in selection.environment.iter().chain(&selection.missing_in) {
+            self.known_environment(environment)?;
+        }
+        let Listing { entries: all, refused } = self.all()?;
+        let lacking: Option<Vec<&SecretName>> = selection.missing_in.as_ref().map(|environment| {
+            let there = all.iter().map(|entry| &entry.sidecar.path).filter(|path| path.environment() == environment);
+            there.map(SecretPath::name).collect()
+        });
+        let chosen = all.iter().filter(|entry| {
+            let path = &entry.sidecar.path;
+            self.selects(selection, &entry.sidecar)
+                && lacking.as_ref().is_none_or(|names| !names.contains(&path.name()))
+        });
+        Ok(Listing { entries: chosen.cloned().collect(), refused })
+    }
+
+    fn all(&self) -> Result<Listing, VaultError> {
+        let mut entries = BTreeMap::new();
+        let mut faults = Vec::new();
+        for file in self.store.list(&layout::place(layout::SECRETS))? {
+            match self.classify(&file) {
+                Ok(layout::Entry::Sidecar(path)) => match self.revision(&self.store, &path) {
+                    Ok(Some(signed)) if signed.sidecar.is_tombstone() => {}
+                    Ok(Some(Signed { sidecar, .. })) => drop(entries.insert(path, Entry { sidecar })),
+                    Ok(None) => {}
+                    Err(error) => faults.push(error),
+                },
+                Ok(layout::Entry::Value(path)) => {
+                    if self.store.read(&layout::sidecar(&path), u64::MAX)?.is_none() {
+                        faults.push(refused(&file, Flaw::Unsigned));
+                    }
+                }
+                Ok(layout::Entry::Other) => {}
+                Err(error) => faults.push(error),
+            }
+        }
+        Ok(Listing { entries: entries.into_values().collect(), refused: faults })
+    }
+
+    fn classify(&self, file: &StorePath) -> Result<layout::Entry, VaultError> {
+        layout::classify(file).map_err(|error| refused(file, Flaw::BadName(error)))
+    }
+
+    fn selects(&self, selection: &Selection, sidecar: &Sidecar) -> bool {
+        let path = &sidecar.path;
+        let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= self.options.now + span);
+        let named = |pattern: &Pattern| pattern.matches(path.name().as_str()) || pattern.matches(&path.to_string());
+        selection.environment.as_ref().is_none_or(|environment| environment == path.environment())
+            && selection.pattern.as_ref().is_none_or(named)
+            && selection.tags.iter().all(|tag| sidecar.tags.contains(tag))
+            && selection.metadata.iter().all(|(key, value)| sidecar.metadata.get(key) == Some(value))
+            && selection.expiring.is_none_or(in_time)
+            && (!selection.no_expiry || sidecar.expires_at.is_none())
+    }
+
+    /// Every path in the store that lives, without a check of any signature: for completing what somebody types.
+    #[must_use]
+    pub fn paths_unverified(&self) -> Vec<SecretPath> {
+        let listed = self.store.list(&layout::place(layout::SECRETS)).unwrap_or_default();
+        let values = listed.iter().filter_map(|file| match layout::classify(file) {
+            Ok(layout::Entry::Value(path)) => Some(path),
+            _ => None,
+        });
+        values.collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! A verified revision, and opening the value that goes with it.
+
+use crate::crypto::{self, Context, OpenError, SecretBytes};
+use crate::model::{Digest, Fingerprint, MAX_SIDECAR_BYTES, SecretPath, Sidecar, Source};
+
+use super::files::Files;
+use super::{Flaw, Me, Vault, VaultError, layout};
+use crate::store::StoreError;
+
+/// A sidecar whose signature, store, path and right were verified, with the hash of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signed {
+    pub(super) sidecar: Sidecar,
+    pub(super) digest: Digest,
+    pub(super) file: Vec<u8>,
+}
+
+impl Signed {
+    /// How a later revision names this one as the source of its value.
+    pub(super) fn as_source(&self) -> Source {
+        Source { path: self.sidecar.path.clone(), sha256: self.digest }
+    }
+}
+
+/// `flaw` of `file`, as the error that a user sees.
+pub(super) fn refused(file: &crate::store::StorePath, flaw: Flaw) -> VaultError {
+    VaultError::Refused { file: file.as_str().to_owned(), flaw }
+}
+
+impl Vault {
+    /// The verified revision of `path` in `files`: none when it has no sidecar. Tombstones are returned too.
+    pub(super) fn revision(&self, files: &dyn Files, path: &SecretPath) -> Result<Option<Signed>, VaultError> {
+        let place = layout::sidecar(path);
+        let Some(file) = files.read(&place, MAX_SIDECAR_BYTES as u64)? else {
+            let value = layout::value(path);
+            return match files.read(&value, MAX_AGE_FILE_BYTES) {
+                Ok(None) => Ok(None),
+                Ok(Some(_)) | Err(StoreError::TooLarge { .. }) => Err(refused(&value, Flaw::Unsigned)),
+                Err(error) => Err(error.into()),
+            };
+        };
+        self.verified_revision(file, path).map(Some).map_err(|flaw| refused(&place, flaw))
+    }
+
+    /// Verifies `file` as the sidecar of `path`.
+    pub(super) fn verified_revision(&self, file: Vec<u8>, path: &SecretPath) -> Result<Signed, Flaw> {
+        let sidecar = self.authority.verify_sidecar(&file)?;
+        if sidecar.path != *path {
+            return Err(Flaw::Moved { stated: sidecar.path });
+        }
+        Ok(Signed { digest: Digest::of(&file), sidecar, file })
+    }
+
+    /// The age file that goes with `signed`: its size and hash are as signed. None for a tombstone.
+    pub(super) fn age_file(&self, files: &dyn Files, signed: &Signed) -> Result<Option<Vec<u8>>, VaultError> {
+        let place = layout::value(&signed.sidecar.path);
+        let Some(stated) = &signed.sidecar.ciphertext else {
+            return match files.read(&place, MAX_AGE_FILE_BYTES)? {
+                None => Ok(None),
+                Some(_) => Err(refused(&place, Flaw::ValueUnknown)),
+            };
+        };
+        // The signed size bounds what is read; the limit in force for new values must not make old ones unreadable.
+        let limit = stated.size.min(MAX_AGE_FILE_BYTES);
+        let file = match files.read(&place, limit) {
+            Ok(file) => file.ok_or_else(|| refused(&place, Flaw::ValueMissing))?,
+            Err(StoreError::TooLarge { .. }) => return Err(refused(&place, Flaw::ValueReplaced)),
+            Err(error) => return Err(error.into()),
+        };
+        if file.len() as u64 != stated.size || Digest::of(&file) != stated.sha256 {
+            return Err(refused(&place, Flaw::ValueReplaced));
+        }
+        Ok(Some(file))
+    }
+
+    /// Opens the value of `signed`: every check comes before the first byte leaves.
+    pub(super) fn open_value(&self, files: &dyn Files, signed: &Signed) -> Result<SecretBytes, VaultError> {
+        let sidecar = &signed.sidecar;
+        let file = self.age_file(files, signed)?.ok_or_else(|| VaultError::Deleted { path: sidecar.path.clone() })?;
+        self.unseal(&file, signed, self.me()?)
+    }
+
+    fn unseal(&self, file: &[u8], signed: &Signed, me: &Me) -> Result<SecretBytes, VaultError> {
+        let sidecar = &signed.sidecar;
+        let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
+        let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
+        if !holders.contains(&me.fingerprint) {
+            return Err(VaultError::NotARecipient { path: sidecar.path.clone() });
+        }
+        crypto::open(file, &context, &holders, &me.identity).map_err(|error| match error {
+            OpenError::NotARecipient => VaultError::NotARecipient { path: sidecar.path.clone() },
+            other => refused(&layout::value(&sidecar.path), Flaw::Value(other)),
+        })
+    }
+}
+
+/// Values have at most 16 MiB whatever the settings say; age adds 16 bytes a chunk of 64 KiB, and a header.
+const MAX_AGE_FILE_BYTES: u64 = 17 * 1024 * 1024;

@@ -1,0 +1,96 @@
+//! Where one is: the store, whether it is trusted, what is in it and what is due.
+
+use std::path::PathBuf;
+
+use crate::model::{Environment, MAX_SIDECAR_BYTES, MemberName, SecretPath, Span, StoreId};
+
+use super::{Entry, Listing, Selection, Trust, Vault, VaultError, layout};
+
+/// How long before its expiry a secret is mentioned.
+const SOON_SECONDS: i64 = 14 * 24 * 3600;
+
+/// A store at a glance.
+#[derive(Debug)]
+pub struct Status {
+    /// Its directory.
+    pub root: PathBuf,
+    /// Its id.
+    pub id: StoreId,
+    /// Whether it is trusted.
+    pub trust: Trust,
+    /// The member that the identity at hand belongs to.
+    pub member: Option<MemberName>,
+    /// The policy's epoch.
+    pub epoch: u64,
+    /// How many members there are.
+    pub members: usize,
+    /// How many admins.
+    pub admins: usize,
+    /// Environments with the number of secrets in each.
+    pub environments: Vec<(Environment, usize)>,
+    /// Secrets whose credential has expired.
+    pub expired: Vec<SecretPath>,
+    /// Secrets that expire within two weeks.
+    pub expiring: Vec<SecretPath>,
+    /// Secrets with a revision that no commit has.
+    pub uncommitted: Vec<SecretPath>,
+    /// What was refused.
+    pub refused: Vec<VaultError>,
+}
+
+impl Vault {
+    /// The store at a glance.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the store can't be read.
+    pub fn status(&self) -> Result<Status, VaultError> {
+        let Listing { entries, refused } = self.list(&Selection::default())?;
+        let now = self.options.now;
+        let soon = Span::from_seconds(SOON_SECONDS).map_or(now, |span| now + span);
+        let paths = |chosen: &dyn Fn(&Entry) -> bool| -> Vec<SecretPath> {
+            entries.iter().filter(|entry| chosen(entry)).map(|entry| entry.sidecar.path.clone()).collect()
+        };
+        let count = |environment: &Environment| {
+            entries.iter().filter(|entry| entry.sidecar.path.environment() == environment).count()
+        };
+        let counted = self.environments().into_iter().map(|environment| (environment.clone(), count(&environment)));
+        let policy = &self.authority.policy;
+        Ok(Status {
+            root: self.store.root().to_owned(),
+            id: self.id(),
+            trust: self.trust,
+            member: self.member().cloned(),
+            epoch: policy.epoch.get(),
+            members: policy.members.len(),
+            admins: policy.members.values().filter(|m| m.roles.iter().any(|role| role.as_str() == "admins")).count(),
+            environments: counted.collect(),
+            expired: paths(&|entry| entry.sidecar.is_expired(now)),
+            expiring: paths(&|entry| !entry.sidecar.is_expired(now) && entry.sidecar.is_expired(soon)),
+            uncommitted: self.uncommitted()?,
+            refused,
+        })
+    }
+
+    /// Secrets whose sidecar in the work tree is not the one in HEAD's commit; none without git.
+    fn uncommitted(&self) -> Result<Vec<SecretPath>, VaultError> {
+        if self.store.git_dir().is_none() {
+            return Ok(Vec::new());
+        }
+        let limit = MAX_SIDECAR_BYTES as u64;
+        let head = self.store.head_tree()?;
+        let secrets = layout::place(layout::SECRETS);
+        let mut files = self.store.list(&secrets)?;
+        files.extend(head.as_ref().map(|tree| tree.list(&secrets)).transpose()?.into_iter().flatten());
+        files.sort();
+        files.dedup();
+        let mut found = Vec::new();
+        for file in files {
+            let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
+            let committed = head.as_ref().map(|tree| tree.read(&file, limit)).transpose()?.flatten();
+            if committed != self.store.read(&file, limit)? {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,324 @@
+//! From a plan to a commit: numbering, sealing, signing, and one transaction.
+
+use std::collections::BTreeSet;
+
+use crate::crypto::{self, Namespace, SecretBytes};
+use crate::model::{
+    Change, Ciphertext, Epoch, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar, Version,
+};
+use crate::policy::Action;
+use crate::store::{Batch, FileChange, Mode, StoreError, Tree};
+
+use super::revision::{Signed, refused};
+use super::{Notice, Outcome, Vault, VaultError, Writing, layout};
+
+/// How often a command is planned anew when somebody else was quicker.
+const ATTEMPTS: usize = 8;
+
+/// Where a secret stands before a change: in the work tree, and in the commit that HEAD names. Numbers follow the commit, so that a
+/// version is always one; content follows the work tree.
+pub(super) struct Position {
+    pub(super) path: SecretPath,
+    pub(super) current: Option<Signed>,
+    committed: Option<Signed>,
+}
+
+impl Position {
+    fn next_revision(&self) -> Revision {
+        self.committed.as_ref().map_or(Revision::FIRST, |signed| signed.sidecar.revision.next())
+    }
+
+    /// The work tree's revision, where no commit has it.
+    fn uncommitted(&self) -> Option<&Sidecar> {
+        let known = self.committed.as_ref().map(|signed| signed.digest);
+        self.current.as_ref().filter(|current| Some(current.digest) != known).map(|current| &current.sidecar)
+    }
+
+    /// The version of the last committed value.
+    pub(super) fn committed_version(&self) -> Option<Version> {
+        self.committed.as_ref().map(|signed| signed.sidecar.version)
+    }
+
+    /// The version that a new value gets.
+    pub(super) fn next_version(&self) -> Version {
+        self.committed.as_ref().map_or(Version::FIRST, |signed| signed.sidecar.version.next())
+    }
+
+    /// The revision that is changed: it must exist and live.
+    pub(super) fn living(&self) -> Result<&Signed, VaultError> {
+        match &self.current {
+            Some(signed) if signed.sidecar.is_tombstone() => Err(VaultError::Deleted { path: self.path.clone() }),
+            Some(signed) => Ok(signed),
+            None => Err(VaultError::NotFound { name: self.path.to_string(), nearest: None }),
+        }
+    }
+
+    /// That a new secret may be put here: nothing was ever here, or it was deleted.
+    pub(super) fn demand_free(&self) -> Result<(), VaultError> {
+        match &self.current {
+            Some(signed) if !signed.sidecar.is_tombstone() => Err(VaultError::Exists { path: self.path.clone() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a command is going to write.
+pub(super) struct Plan {
+    pub(super) changes: Vec<FileChange>,
+    pub(super) outcome: Outcome,
+    pub(super) subject: String,
+}
+
+/// What a plan is made upon: the commit that HEAD names, none on an unborn branch.
+pub(super) type Base<'a> = Option<&'a Tree<'a>>;
+
+impl Vault {
+    /// Plans under the store's lock and writes in one transaction; plans anew when somebody else changed the same secret in
+    /// between. A dry run plans and writes nothing.
+    pub(super) fn write(
+        &self,
+        writing: &Writing,
+        plan: &dyn Fn(Base<'_>) -> Result<Plan, VaultError>,
+    ) -> Result<Outcome, VaultError> {
+        if writing.dry_run {
+            return Ok(plan(self.store.head_tree()?.as_ref())?.outcome);
+        }
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let transaction = self.store.begin("write")?;
+            if let Some(recovered) = transaction.recovered() {
+                self.note(Notice::Recovered(recovered.clone()));
+            }
+            let base = transaction.base().map(|commit| self.store.tree_of(commit)).transpose()?;
+            let Plan { mut changes, mut outcome, subject } = plan(base.as_ref())?;
+            if changes.is_empty() {
+                outcome.changed = false;
+                return Ok(outcome);
+            }
+            if !writing.no_commit {
+                changes.extend(self.companions(base.as_ref())?);
+            }
+            match transaction.apply(self.batch(writing, changes, &outcome, &subject)) {
+                Ok(applied) => {
+                    outcome.commit = applied.commit.map(|commit| commit.to_string());
+                    outcome.branch = applied.branch;
+                    return Ok(outcome);
+                }
+                Err(StoreError::Conflict { .. }) if attempt < ATTEMPTS => {}
+                Err(StoreError::Conflict { .. }) => return Err(VaultError::Raced { path: outcome.path }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn batch(&self, writing: &Writing, changes: Vec<FileChange>, outcome: &Outcome, subject: &str) -> Batch {
+        let said = writing.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+        let message = format!(
+            "{}\n\nVsecure-Change: {}\nVsecure-Path: {}\nVsecure-Version: {}\n",
+            said.unwrap_or(subject),
+            outcome.change,
+            outcome.path,
+            outcome.version
+        );
+        Batch {
+            changes,
+            unchanged: vec![layout::epoch(Epoch::FIRST)],
+            message,
+            author: self.options.author.clone(),
+            committer: self.options.committer.clone(),
+            mode: if writing.no_commit { Mode::Stage } else { Mode::Commit },
+        }
+    }
+
+    /// The files without which a commit of secrets can't be read, where no commit has them yet (`init --no-commit`).
+    fn companions(&self, base: Base<'_>) -> Result<Vec<FileChange>, VaultError> {
+        let mut changes = Vec::new();
+        for place in [layout::place(layout::GITATTRIBUTES), layout::epoch(Epoch::FIRST)] {
+            let limit = MAX_POLICY_BYTES as u64;
+            let committed = base.map(|tree| tree.read(&place, limit)).transpose()?.flatten();
+            if committed.is_none()
+                && let Some(content) = self.store.read(&place, limit)?
+            {
+                changes.push(FileChange { path: place, seen: Some(content.clone()), content: Some(content) });
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Where `path` stands; refused when the work tree has something else than the commit or a change made from it.
+    pub(super) fn position(&self, base: Base<'_>, path: &SecretPath) -> Result<Position, VaultError> {
+        let place = layout::sidecar(path);
+        let current = self.revision(&self.store, path)?;
+        let file = base.map(|tree| tree.read(&place, MAX_SIDECAR_BYTES as u64)).transpose()?.flatten();
+        let committed = match (file, &current) {
+            (None, _) => None,
+            (Some(file), Some(current)) if current.file == file => Some(current.clone()),
+            (Some(file), _) => Some(self.verified_revision(file, path).map_err(|flaw| refused(&place, flaw))?),
+        };
+        let position = Position { path: path.clone(), current, committed };
+        if self.fits(&position) { Ok(position) } else { Err(VaultError::Diverged { file: place.as_str().to_owned() }) }
+    }
+
+    fn fits(&self, position: &Position) -> bool {
+        let Some(current) = &position.current else { return position.committed.is_none() };
+        let sidecar = &current.sidecar;
+        match &position.committed {
+            Some(committed) if committed.digest == current.digest => true,
+            Some(committed) => sidecar.parents == [committed.digest] && sidecar.revision == position.next_revision(),
+            None => sidecar.revision == Revision::FIRST,
+        }
+    }
+
+    /// Refuses a new path that differs only in case from one that exists.
+    pub(super) fn refuse_case_twin(&self, path: &SecretPath) -> Result<(), VaultError> {
+        let mut folder = layout::SECRETS.to_owned();
+        let text = path.to_string();
+        let mut segments = text.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let file_name = if segments.peek().is_some() { segment.to_owned() } else { format!("{segment}.yaml") };
+            let names = self.store.entries(&layout::place(&folder))?;
+            let twin = names.into_iter().find(|name| *name != file_name && name.eq_ignore_ascii_case(&file_name));
+            if let Some(twin) = twin {
+                let existing = format!("{folder}/{}", twin.trim_end_matches(".yaml"));
+                let existing = existing.trim_start_matches("secrets/").to_owned();
+                return Err(VaultError::CaseTwin { path: path.clone(), existing });
+            }
+            folder = format!("{folder}/{segment}");
+        }
+        Ok(())
+    }
+
+    /// The next revision of a secret: everything carried over from the current one, or from nothing.
+    pub(super) fn draft(&self, position: &Position, change: Change) -> Result<Sidecar, VaultError> {
+        let me = self.me()?;
+        let now = self.options.now;
+        let parents = position.committed.iter().map(|signed| signed.digest).collect();
+        let current = position.current.as_ref().map(|signed| signed.sidecar.clone());
+        // An uncommitted revision is replaced: if it brought a value, so does the one in its place.
+        let pending = position.uncommitted().filter(|sidecar| change == Change::Metadata && !sidecar.is_tombstone());
+        let change = pending.map_or(change, |sidecar| sidecar.change);
+        let blank = || Sidecar {
+            store: self.authority.id,
+            path: position.path.clone(),
+            revision: Revision::FIRST,
+            parents: Vec::new(),
+            change,
+            version: position.next_version(),
+            ciphertext: None,
+            source: None,
+            policy: self.authority.reference(),
+            author: me.name.clone(),
+            time: now,
+            recipients: Vec::new(),
+            exposed_to: BTreeSet::new(),
+            value_author: me.name.clone(),
+            created_at: now,
+            updated_at: now,
+            tags: BTreeSet::new(),
+            metadata: std::collections::BTreeMap::new(),
+            expires_at: None,
+            rotation: None,
+            next: None,
+            acknowledged: None,
+        };
+        Ok(Sidecar {
+            revision: position.next_revision(),
+            parents,
+            change,
+            source: None,
+            policy: self.authority.reference(),
+            author: me.name.clone(),
+            time: now,
+            ..current.unwrap_or_else(blank)
+        })
+    }
+
+    /// Puts `value` into `sidecar` as the next version, encrypted to today's readers; gives the age file.
+    pub(super) fn put_value(
+        &self,
+        sidecar: &mut Sidecar,
+        version: Version,
+        value: &SecretBytes,
+    ) -> Result<Vec<u8>, VaultError> {
+        let path = &sidecar.path;
+        let (recipients, holders) = self.authority.readers(path);
+        if recipients.is_empty() {
+            return Err(VaultError::NoReaders { path: path.clone() });
+        }
+        let context = crypto::Context::new(&sidecar.store, path, version);
+        let file = crypto::seal(value, &context, &recipients).map_err(VaultError::Seal)?;
+        sidecar.version = version;
+        sidecar.ciphertext = Some(Ciphertext::of(&file));
+        sidecar.recipients = holders;
+        sidecar.value_author = sidecar.author.clone();
+        sidecar.updated_at = self.options.now;
+        Ok(file)
+    }
+
+    /// That a value has an allowed size.
+    pub(super) fn check_size(&self, value: &SecretBytes, allow_empty: bool) -> Result<(), VaultError> {
+        let (size, limit) = (value.len() as u64, self.options.max_value_bytes);
+        if value.is_empty() && !allow_empty {
+            return Err(VaultError::EmptyValue);
+        }
+        if size > limit {
+            return Err(VaultError::ValueTooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Signs `sidecar` and gives the changes of its files. `age` is the new age file; none leaves the one there is, or removes it
+    /// with a tombstone.
+    pub(super) fn changes(
+        &self,
+        position: &Position,
+        sidecar: &Sidecar,
+        age: Option<Vec<u8>>,
+    ) -> Result<Vec<FileChange>, VaultError> {
+        let action = if sidecar.is_tombstone() { Action::Delete } else { Action::Write };
+        self.demand(action, &sidecar.path)?;
+        let me = self.me()?;
+        let document =
+            crypto::sign_document(&sidecar.body(), Namespace::Secret, &me.identity).map_err(VaultError::Sign)?;
+        if document.len() > MAX_SIDECAR_BYTES {
+            return Err(VaultError::SidecarTooLarge { path: sidecar.path.clone() });
+        }
+        let seen = position.current.as_ref().map(|signed| signed.file.clone());
+        let mut changes = vec![FileChange { path: layout::sidecar(&sidecar.path), seen, content: Some(document) }];
+        let there = match &position.current {
+            Some(signed) => self.age_file(&self.store, signed)?,
+            None => None,
+        };
+        // The age file goes into every change, also where it stays: what is committed must be what was signed.
+        let content = if sidecar.is_tombstone() { None } else { age.or_else(|| there.clone()) };
+        if there.is_some() || content.is_some() {
+            changes.push(FileChange { path: layout::value(&sidecar.path), seen: there, content });
+        }
+        Ok(changes)
+    }
+
+    /// What callers are told of a change.
+    pub(super) fn outcome(&self, sidecar: &Sidecar) -> Outcome {
+        Outcome {
+            path: sidecar.path.clone(),
+            source: None,
+            change: sidecar.change,
+            version: sidecar.version,
+            revision: sidecar.revision,
+            from_version: None,
+            changed: true,
+            commit: None,
+            branch: None,
+            expires_at: sidecar.expires_at,
+            expiry_cleared: None,
+            name_hint: None,
+        }
+    }
+}
+
+/// Who could read a value that comes from `source`, and is not among `now`.
+pub(super) fn exposure(source: &Sidecar, now: &[KeyHolder]) -> BTreeSet<KeyHolder> {
+    let knew = source.recipients.iter().chain(&source.exposed_to);
+    knew.filter(|holder| !now.contains(holder)).cloned().collect()
+}
