@@ -23,6 +23,18 @@ impl Vault {
         self.write(writing, &|base| self.plan_create(request, base))
     }
 
+    /// That a secret could be made at `path`: to be known before a person is asked for a value.
+    ///
+    /// # Errors
+    /// [`VaultError::Exists`], [`VaultError::CaseTwin`], or a right that lacks.
+    pub fn demand_free(&self, path: &SecretPath) -> Result<(), VaultError> {
+        self.demand(Action::Write, path)?;
+        match self.revision(&self.store, path)? {
+            Some(signed) if !signed.sidecar.is_tombstone() => Err(VaultError::Exists { path: path.clone() }),
+            _ => self.refuse_case_twin(path),
+        }
+    }
+
     fn plan_create(&self, request: &Create, base: Base<'_>) -> Result<Plan, VaultError> {
         let position = self.position(base, &request.path)?;
         position.demand_free()?;

@@ -38,6 +38,14 @@ pub struct Initialised {
 }
 
 impl Vault {
+    /// The name and e-mail address that git's configuration has, where a store would be made.
+    ///
+    /// # Errors
+    /// [`VaultError`]: no repository, a store there already.
+    pub fn git_user(options: &VaultOptions, here: bool) -> Result<(Option<String>, Option<String>), VaultError> {
+        Ok(Store::locate_new(&options.start, here, options.store_options())?.git_user()?)
+    }
+
     /// Makes a store in a git work tree, commits it and pins it.
     ///
     /// # Errors

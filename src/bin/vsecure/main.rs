@@ -1,3 +1,31 @@
-//! The `vsecure` command.
+//! The `vsecure` command: arguments in, one call of the vault, an outcome out.
 
-fn main() {}
+mod app;
+mod args;
+mod commands;
+mod completion;
+mod context;
+mod editor;
+mod invocation;
+mod output;
+mod prompt;
+mod reference;
+mod report;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--json");
+    match run(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::report(&error, json),
+    }
+}
+
+fn run(words: Vec<std::ffi::OsString>) -> anyhow::Result<()> {
+    let cli = invocation::parse(words)?;
+    let context = context::Context::from_process()?;
+    commands::run(app::App::new(context, cli.global)?, cli.command)
+}

@@ -1,0 +1,56 @@
+//! One file a command or a few of a kind: request, one call of the vault, outcome.
+
+mod config;
+mod demo;
+mod diff;
+mod edit;
+mod get;
+mod init;
+mod keys;
+mod list;
+mod overview;
+mod status;
+mod trust;
+mod value;
+mod versions;
+mod write;
+
+use crate::app::App;
+use crate::args::Command;
+use crate::{completion, reference};
+
+/// Runs a command; without one, says where one is and what is next.
+///
+/// # Errors
+/// Whatever the command refuses or fails at; [`crate::report`] tells it.
+pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
+    let Some(command) = command else { return overview::run(&app) };
+    match command {
+        Command::Init(args) => init::run(&app, &args),
+        Command::Demo => demo::run(&app),
+        Command::Status => status::run(&app),
+        Command::Trust(args) => trust::run(&app, &args),
+        Command::KeysGenerate(args) => keys::generate(&app, args),
+        Command::KeysShow => keys::show(&app),
+        Command::ConfigGet(args) => config::get(&app, &args),
+        Command::ConfigSet(args) => config::set(&app, &args),
+        Command::ConfigList => config::list(&app),
+        Command::Completions(args) => completion::print_script(&app, args.shell),
+        Command::Man(args) => reference::write_man_pages(&app, &args.directory),
+        Command::Create(args) => write::create(&app, args),
+        Command::Update(args) => write::update(&app, args),
+        Command::Set(args) => write::set(&app, args),
+        Command::Get(args) => get::run(&app, &args),
+        Command::List(args) => list::list(&app, args),
+        Command::Describe(args) => list::describe(&app, &args),
+        Command::Versions(args) => versions::run(&app, &args),
+        Command::Diff(args) => diff::run(&app, &args),
+        Command::Rollback(args) => write::rollback(&app, &args),
+        Command::Delete(args) => write::delete(&app, &args),
+        Command::Restore(args) => write::restore(&app, &args),
+        Command::Rename(args) => write::rename(&app, &args),
+        Command::Copy(args) => write::copy(&app, &args),
+        Command::Edit(args) => edit::run(&app, &args),
+        Command::Complete(args) => completion::complete(&app, args.words),
+    }
+}

@@ -1,0 +1,50 @@
+//! The bare `vsecure`: what there is, where one is and as whom, and the likely next step.
+
+use clap::CommandFactory as _;
+use vsecure::vault::{Trust, Vault, VaultError};
+
+use super::status::trust_word;
+use crate::app::App;
+use crate::args::Cli;
+use crate::report::told;
+
+pub fn run(app: &App) -> anyhow::Result<()> {
+    let mut lines = vec![String::from("vsecure keeps a team's secrets in the git repository they belong to.")];
+    for (group, title) in [("secrets", "Secrets"), ("keys", "Keys"), ("config", "Settings"), ("", "Store")] {
+        lines.push(String::new());
+        lines.push(app.output.heading(title));
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            if name.split_once(':').map_or("", |(group, _)| group) == group {
+                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+                lines.push(format!("  {name:<18}  {about}"));
+            }
+        }
+    }
+    lines.push(String::new());
+    lines.extend(whereabouts(app)?);
+    Ok(app.output.line(&lines.join("\n"))?)
+}
+
+fn whereabouts(app: &App) -> anyhow::Result<Vec<String>> {
+    let here = |text: String, next: &str| vec![format!("Here: {text}"), format!("Next: {next}")];
+    let mut vault = match Vault::inspect(app.vault_options()?) {
+        Ok(vault) => vault,
+        Err(error @ VaultError::Store(vsecure::store::StoreError::NoStore { .. })) => {
+            return Ok(here(told(&error), "vsecure init   (or vsecure demo, to look on)"));
+        }
+        Err(error) => return Ok(here(told(&error), "vsecure status")),
+    };
+    let store = format!("{} ({})", vault.root().display(), trust_word(vault.trust()));
+    if vault.trust() == Trust::Unknown {
+        return Ok(here(store, "vsecure trust"));
+    }
+    let unlocked = app.identities().and_then(|identities| Ok(vault.unlock(identities)?.to_string()));
+    Ok(match unlocked {
+        Ok(member) if vault.paths_unverified().is_empty() => {
+            here(format!("{store}, as {member}"), "vsecure create API_KEY --tags production")
+        }
+        Ok(member) => here(format!("{store}, as {member}"), "vsecure list"),
+        Err(error) => here(format!("{store}; {}", told(error.as_ref())), "vsecure keys:show"),
+    })
+}

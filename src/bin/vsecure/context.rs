@@ -1,0 +1,140 @@
+//! The only reader of environment, working directory, terminal and clock.
+
+use std::env;
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, anyhow};
+use vsecure::crypto::SecretBytes;
+use vsecure::model::Timestamp;
+use vsecure::store::Person;
+
+/// What surrounds the process.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// `VSECURE_STORE`.
+    pub store: Option<PathBuf>,
+    /// `VSECURE_STORE_ID`.
+    pub store_id: Option<String>,
+    /// `VSECURE_ENV`.
+    pub environment: Option<String>,
+    /// `VSECURE_IDENTITY_KEY`: the key itself.
+    pub identity_key: Option<SecretBytes>,
+    /// `VSECURE_IDENTITY`: a file.
+    pub identity: Option<PathBuf>,
+    /// `VSECURE_IDENTITY_COMMAND`: prints the key.
+    pub identity_command: Option<String>,
+    /// `vsecure` under the configuration directory.
+    pub config_dir: Option<PathBuf>,
+    /// `vsecure` under the state directory.
+    pub state_dir: Option<PathBuf>,
+    /// `VISUAL`, else `EDITOR`.
+    pub editor: Option<String>,
+    /// Directories in memory, for what an editor must see.
+    pub memory_dirs: Vec<PathBuf>,
+    /// `GIT_AUTHOR_*`.
+    pub author: Person,
+    /// `GIT_COMMITTER_*`.
+    pub committer: Person,
+    /// Whether standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Whether colour is welcome.
+    pub color: bool,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Context {
+    /// Reads it all.
+    ///
+    /// # Errors
+    /// A variable that is not text, no working directory, a clock outside the years known.
+    pub fn from_process() -> anyhow::Result<Self> {
+        let home = path("HOME");
+        let base = |variable, fallback: &str| {
+            let absolute = path(variable).filter(|path| path.is_absolute());
+            absolute.or_else(|| home.as_ref().map(|home| home.join(fallback))).map(|base| base.join("vsecure"))
+        };
+        let stdout_is_terminal = stdout().is_terminal();
+        Ok(Self {
+            cwd: env::current_dir().context("the working directory is not there any more")?,
+            store: path("VSECURE_STORE"),
+            store_id: text("VSECURE_STORE_ID")?,
+            environment: text("VSECURE_ENV")?,
+            identity_key: text("VSECURE_IDENTITY_KEY")?.map(|key| SecretBytes::new(key.into_bytes())),
+            identity: path("VSECURE_IDENTITY"),
+            identity_command: text("VSECURE_IDENTITY_COMMAND")?,
+            config_dir: base("XDG_CONFIG_HOME", ".config"),
+            state_dir: base("XDG_STATE_HOME", ".local/state"),
+            editor: text("VISUAL")?.or(text("EDITOR")?),
+            memory_dirs: path("XDG_RUNTIME_DIR").into_iter().chain([PathBuf::from("/dev/shm")]).collect(),
+            author: person("AUTHOR")?,
+            committer: person("COMMITTER")?,
+            stdin_is_terminal: stdin().is_terminal(),
+            stdout_is_terminal,
+            stderr_is_terminal: stderr().is_terminal(),
+            color: stdout_is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            now: now()?,
+        })
+    }
+}
+
+fn now() -> anyhow::Result<Timestamp> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    Timestamp::from_unix(i64::try_from(since.as_secs())?).context("the clock is wrong")
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn text(name: &str) -> anyhow::Result<Option<String>> {
+    let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    // The value is not repeated: it may be a key.
+    value.into_string().map(Some).map_err(|_| anyhow!("the variable {name} is not UTF-8 text"))
+}
+
+fn person(role: &str) -> anyhow::Result<Person> {
+    Ok(Person {
+        name: text(&format!("GIT_{role}_NAME"))?,
+        email: text(&format!("GIT_{role}_EMAIL"))?,
+        time: text(&format!("GIT_{role}_DATE"))?.as_deref().and_then(git_date),
+    })
+}
+
+/// Git's own form, `@1700000000 +0100`, or RFC 3339: seconds, and minutes east of UTC. Git knows more; those mean the present.
+fn git_date(text: &str) -> Option<(i64, i32)> {
+    if let Ok(date) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some((date.timestamp(), date.offset().local_minus_utc() / 60));
+    }
+    let (seconds, zone) = text.trim_start_matches('@').split_once(' ')?;
+    let (sign, digits) = zone.split_at_checked(1)?;
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let minutes = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;
+    let minutes = match sign {
+        "+" => minutes,
+        "-" => -minutes,
+        _ => return None,
+    };
+    Some((seconds.parse().ok()?, minutes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_git_are_read() {
+        assert_eq!(git_date("@1700000000 +0130"), Some((1_700_000_000, 90)));
+        assert_eq!(git_date("1700000000 -0500"), Some((1_700_000_000, -300)));
+        assert_eq!(git_date("2026-11-24T03:00:00+01:00"), Some((1_795_485_600, 60)));
+        assert_eq!(git_date("yesterday"), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! From argv to arguments: `GROUP VERB` and bare verbs become `GROUP:VERB`; words of other tools get a hint; and clap's errors are
+//! told in words that never repeat an argument, since any of them may be a value.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::args::Cli;
+use crate::report::CommandError;
+
+/// What people type who come from other tools.
+const WORDS_OF_PEERS: [(&str, &str); 18] = [
+    ("show", "secrets:get"),
+    ("cat", "secrets:get"),
+    ("read", "secrets:get"),
+    ("decrypt", "secrets:get"),
+    ("ls", "secrets:list"),
+    ("rm", "secrets:delete"),
+    ("remove", "secrets:delete"),
+    ("mv", "secrets:rename"),
+    ("move", "secrets:rename"),
+    ("cp", "secrets:copy"),
+    ("insert", "secrets:create"),
+    ("add", "secrets:create"),
+    ("put", "secrets:set"),
+    ("generate", "secrets:create NAME --generate"),
+    ("log", "secrets:versions"),
+    ("history", "secrets:versions"),
+    ("keygen", "keys:generate"),
+    ("whoami", "keys:show"),
+];
+const NOT_YET: [&str; 6] = ["exec", "run", "export", "import", "inject", "sync"];
+
+/// Parses the words of the command line, the program's name first.
+///
+/// # Errors
+/// [`CommandError::Usage`]; help and version were asked for with [`CommandError::Shown`], and have been printed.
+pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
+    let command = Cli::command();
+    let words = normalised(&command, words)?;
+    let matches = command.try_get_matches_from(words).map_err(|error| usage_error(&error))?;
+    Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))
+}
+
+/// Joins a group and its verb, and puts `secrets:` before a bare verb.
+fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<Vec<OsString>, CommandError> {
+    let Some(at) = first_positional(command, &words) else { return Ok(words) };
+    let word = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    let (first, second) = (word(at), word(at + 1));
+    let known = |name: &str| command.get_subcommands().any(|it| it.get_name() == name);
+    let joined = format!("{first}:{second}");
+    if known(&first) {
+        return Ok(words);
+    }
+    if known(&joined) {
+        words.drain(at..=at + 1);
+        words.insert(at, joined.into());
+    } else if known(&format!("secrets:{first}")) {
+        if let Some(place) = words.get_mut(at) {
+            *place = format!("secrets:{first}").into();
+        }
+    } else if let Some(hint) = hint(&first, &second) {
+        return Err(hint);
+    }
+    Ok(words)
+}
+
+fn hint(first: &str, second: &str) -> Option<CommandError> {
+    let verb = first.strip_prefix("secrets:").or((first == "secrets").then_some(second)).unwrap_or(first);
+    if NOT_YET.contains(&verb) {
+        let what = format!("`{verb}` is not part of this version of vsecure yet");
+        return Some(CommandError::usage(what, "vsecure --help   lists the commands that are"));
+    }
+    let (word, ours) = WORDS_OF_PEERS.iter().find(|(word, _)| *word == verb)?;
+    Some(CommandError::usage(format!("vsecure has no command `{word}`"), format!("vsecure {ours}   does that")))
+}
+
+/// Where the first word is that is neither an option nor an option's value.
+fn first_positional(command: &clap::Command, words: &[OsString]) -> Option<usize> {
+    let takes_value = |word: &OsStr| {
+        let Some(name) = word.to_str().and_then(|word| word.strip_prefix("--")) else { return false };
+        let mut options = command.get_arguments().filter(|option| option.get_long() == Some(name));
+        options.any(|option| option.get_action().takes_values())
+    };
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        if word == "--" {
+            return None;
+        }
+        if !word.to_string_lossy().starts_with('-') {
+            return Some(at);
+        }
+        at += if takes_value(word) { 2 } else { 1 };
+    }
+    None
+}
+
+/// Clap's error in words that repeat no argument.
+fn usage_error(error: &clap::Error) -> CommandError {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Help that nobody reads on (a closed pipe) is no error.
+        let _ = write!(std::io::stdout(), "{}", error.render());
+        return CommandError::Shown;
+    }
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let option = text(ContextKind::InvalidArg);
+    // An option's name as clap prints it, `--env <ENV>`, or a positional's, `<NAME>`: never what was typed.
+    let declared =
+        option.clone().filter(|name| name.starts_with("--") || name.starts_with('<') || name.starts_with('['));
+    let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand));
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let what = match error.kind() {
+        ErrorKind::UnknownArgument if option.is_some_and(|name| name.starts_with('-')) => {
+            "there is no such option".to_owned()
+        }
+        ErrorKind::UnknownArgument => "there are too many arguments".to_owned(),
+        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::MissingRequiredArgument => format!("an argument is missing: {}", declared.unwrap_or_default()),
+        ErrorKind::ArgumentConflict => {
+            let other = text(ContextKind::PriorArg).unwrap_or_else(|| "another option".to_owned());
+            format!("{} can't be used with {other}", declared.unwrap_or_else(|| "this option".to_owned()))
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let place = declared.unwrap_or_else(|| "an argument".to_owned());
+            match (cause, text(ContextKind::ValidValue)) {
+                (Some(cause), _) => format!("{place}: {cause}"),
+                (None, Some(values)) if !values.is_empty() => format!("{place} takes one of: {values}"),
+                _ => format!("{place} needs a value"),
+            }
+        }
+        ErrorKind::NoEquals => format!("{} takes its value after `=`", declared.unwrap_or_default()),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
+        _ => "the command line can't be understood".to_owned(),
+    };
+    let help = suggested
+        .map_or_else(|| "vsecure COMMAND --help   shows how it is used".to_owned(), |it| format!("did you mean {it}?"));
+    CommandError::usage(what, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        ["vsecure"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect()
+    }
+
+    fn normal(line: &str) -> String {
+        let words = normalised(&Cli::command(), words(line)).unwrap();
+        words.iter().skip(1).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn groups_verbs_and_bare_verbs_mean_the_same() {
+        for line in ["secrets:get A", "secrets get A", "get A"] {
+            assert_eq!(normal(line), "secrets:get A");
+        }
+        assert_eq!(normal("--store get secrets get A"), "--store get secrets:get A");
+        assert_eq!(normal("--store=x -q config list"), "--store=x -q config:list");
+        assert_eq!(normal("status"), "status");
+        assert_eq!(normal("-- get A"), "-- get A");
+        assert_eq!(normal("keys show"), "keys:show");
+    }
+
+    #[test]
+    fn words_of_other_tools_get_a_hint() {
+        for (line, expected) in [("ls", "secrets:list"), ("secrets rm A", "secrets:delete"), ("show A", "secrets:get")]
+        {
+            let CommandError::Usage { help, .. } = parse(words(line)).unwrap_err() else { panic!("{line}") };
+            assert!(help.contains(expected), "{help}");
+        }
+        assert!(matches!(parse(words("exec -- env")), Err(CommandError::Usage { .. })));
+    }
+
+    #[test]
+    fn no_error_repeats_an_argument() {
+        for line in [
+            "create A hunter2 hunter2x",
+            "create A --hunter2",
+            "create A --expires-in hunter2",
+            "create A --metadata hunter2",
+            "create A --tags hunter2! x",
+            "create A x --from-file hunter2",
+            "create A --generate=hunter2",
+            "get A --version hunter2",
+            "list --env hunter2/x",
+            "hunter2",
+            "create A x -hunter2",
+            "diff A --fail-on hunter2",
+            "--store-id hunter2 status",
+        ] {
+            let error = parse(words(line)).unwrap_err();
+            assert!(!format!("{error:?} {error}").contains("hunter2"), "{line}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains("Example"), "{} has no example", command.get_name());
+        }
+    }
+}

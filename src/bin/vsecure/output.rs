@@ -1,0 +1,180 @@
+//! What people and programs are shown: data on standard output, everything else on standard error.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value, json};
+use vsecure::format::escape;
+use vsecure::model::{Change, Sidecar};
+use vsecure::vault::Outcome;
+
+/// Where output goes, and in what form.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Print data as JSON.
+    pub json: bool,
+    /// Say nothing but data, warnings and errors.
+    pub quiet: bool,
+    /// Standard output is a terminal.
+    pub terminal: bool,
+    /// Colour is welcome on standard output.
+    pub color: bool,
+}
+
+impl Output {
+    /// Prints bytes as they are.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Prints a line of data.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn line(self, line: &str) -> io::Result<()> {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    /// Prints data as JSON.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn value(self, value: &Value) -> io::Result<()> {
+        self.line(&format!("{value:#}"))
+    }
+
+    /// Says something by the way.
+    pub fn say(self, text: &str) {
+        if !self.quiet {
+            note(text);
+        }
+    }
+
+    /// Says something that should not be missed.
+    pub fn warn(self, text: &str) {
+        note(&format!("warning: {text}"));
+    }
+
+    /// A heading, underlined by colour on a terminal.
+    pub fn heading(self, text: &str) -> String {
+        if self.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Prints rows with columns: aligned under a heading on a terminal, with tabs between them otherwise.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn table(self, headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        if !self.terminal {
+            return rows.iter().try_for_each(|row| self.line(&row.join("\t")));
+        }
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+        let aligned = |cells: &mut dyn Iterator<Item = &str>| {
+            let cells = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        self.line(&self.heading(&aligned(&mut headings.iter().copied())))?;
+        rows.iter().try_for_each(|row| self.line(&aligned(&mut row.iter().map(String::as_str))))
+    }
+
+    /// Tells what a writing command did.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn outcome(self, outcome: &Outcome, dry_run: bool) -> io::Result<()> {
+        if let Some(cleared) = outcome.expiry_cleared {
+            self.say(&format!("the expiry of {cleared} had passed and is gone; --expires-in sets a new one"));
+        }
+        if let Some(environment) = &outcome.name_hint {
+            let path = &outcome.path;
+            self.warn(&format!("{path} lies in {}, though its name speaks of {environment}", path.environment()));
+        }
+        self.say(&sentence(outcome, dry_run));
+        if self.json { self.value(&outcome_json(outcome, dry_run)) } else { Ok(()) }
+    }
+}
+
+fn note(text: &str) {
+    // There is nobody left to tell when standard error is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn sentence(outcome: &Outcome, dry_run: bool) -> String {
+    let Outcome { path, version, .. } = outcome;
+    if !outcome.changed {
+        return format!("{path} v{version}: unchanged");
+    }
+    let source = outcome.source.as_ref().map_or_else(String::new, |source| format!(" from {source}"));
+    let from = outcome.from_version.map_or_else(String::new, |from| format!(" with the value of v{from}"));
+    let what = match outcome.change {
+        Change::Create => "created".to_owned(),
+        Change::Metadata => "tags, metadata or expiry changed".to_owned(),
+        Change::Rollback => format!("rolled back{from}"),
+        Change::Delete => "deleted".to_owned(),
+        Change::Restore => format!("restored{from}"),
+        Change::Rename => format!("renamed{source}"),
+        Change::Copy => format!("copied{source}"),
+        _ => "updated".to_owned(),
+    };
+    let branch =
+        outcome.branch.as_ref().map_or_else(|| "detached HEAD".to_owned(), |branch| escape(branch).into_owned());
+    let place = match &outcome.commit {
+        _ if dry_run => "dry run: nothing was written".to_owned(),
+        Some(commit) => format!("commit {commit:.10} on {branch}"),
+        None => "staged, not committed".to_owned(),
+    };
+    format!("{path} v{version}: {what} ({place})")
+}
+
+fn outcome_json(outcome: &Outcome, dry_run: bool) -> Value {
+    json!({
+        "format": 1,
+        "path": outcome.path.to_string(),
+        "environment": outcome.path.environment().to_string(),
+        "change": outcome.changed.then(|| outcome.change.to_string()),
+        "changed": outcome.changed,
+        "version": outcome.version.get(),
+        "revision": outcome.revision.get(),
+        "commit": outcome.commit,
+        "source": outcome.source.as_ref().map(ToString::to_string),
+        "from_version": outcome.from_version.map(|version| version.get()),
+        "expires_at": outcome.expires_at.map(|time| time.to_string()),
+        "dry_run": dry_run,
+    })
+}
+
+/// What a sidecar says, with its own keys.
+pub fn sidecar_json(sidecar: &Sidecar) -> Value {
+    let holders = |holder: &vsecure::model::KeyHolder| json!({ "member": holder.member.to_string(), "key": holder.key.to_string() });
+    let metadata: serde_json::Map<String, Value> =
+        sidecar.metadata.iter().map(|(key, value)| (key.to_string(), value.as_str().into())).collect();
+    json!({
+        "path": sidecar.path.to_string(),
+        "environment": sidecar.path.environment().to_string(),
+        "name": sidecar.path.name().to_string(),
+        "version": sidecar.version.get(),
+        "revision": sidecar.revision.get(),
+        "change": sidecar.change.to_string(),
+        "author": sidecar.author.to_string(),
+        "time": sidecar.time.to_string(),
+        "value_author": sidecar.value_author.to_string(),
+        "created_at": sidecar.created_at.to_string(),
+        "updated_at": sidecar.updated_at.to_string(),
+        "expires_at": sidecar.expires_at.map(|time| time.to_string()),
+        "tags": sidecar.tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "metadata": metadata,
+        "recipients": sidecar.recipients.iter().map(holders).collect::<Vec<_>>(),
+        "exposed_to": sidecar.exposed_to.iter().map(holders).collect::<Vec<_>>(),
+        "source": sidecar.source.as_ref().map(|source| json!({
+            "path": source.path.to_string(), "sha256": source.sha256.to_string(),
+        })),
+    })
+}

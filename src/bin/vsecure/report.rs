@@ -1,0 +1,353 @@
+//! The one table from errors to text, help and exit code.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use vsecure::crypto::{IdentityError, IdentityFileError};
+use vsecure::format::{PickError, escape};
+use vsecure::store::StoreError;
+use vsecure::vault::{Flaw, VaultError};
+
+use crate::editor::EditorError;
+use crate::prompt::PromptError;
+use crate::settings::SettingsError;
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const DENIED: u8 = 4;
+const CONFLICT: u8 = 5;
+const INTEGRITY: u8 = 6;
+const EXPIRED: u8 = 7;
+const FOUND: u8 = 8;
+const BUG: u8 = 70;
+
+/// What the binary itself refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Something was asked for in a way that can't be done.
+    #[error("{what}")]
+    Usage {
+        /// What.
+        what: String,
+        /// What to do instead.
+        help: String,
+    },
+    /// Nobody may answer for the person who is not there.
+    #[error("{what}")]
+    NotTrusted {
+        /// What.
+        what: String,
+        /// What to do.
+        help: String,
+    },
+    /// Some of what a list is about was refused; the rest was shown.
+    #[error("{count} of the store's files {} refused", if *count == 1 { "is" } else { "are" })]
+    Refused {
+        /// How many.
+        count: usize,
+    },
+    /// The person said no.
+    #[error("nothing was done")]
+    Declined,
+    /// A check found something; it was shown.
+    #[error("a check found something")]
+    Found,
+    /// Help or version was printed.
+    #[error("help was shown")]
+    Shown,
+    /// An identity file's content can't be used.
+    #[error("the identity from {source_name} can't be used")]
+    Identity {
+        /// Where it came from.
+        source_name: String,
+        /// Why.
+        #[source]
+        source: IdentityError,
+    },
+    /// `VSECURE_IDENTITY_COMMAND` failed.
+    #[error("the command of VSECURE_IDENTITY_COMMAND failed")]
+    IdentityCommand,
+}
+
+impl CommandError {
+    /// A usage error with what to do instead.
+    pub fn usage(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), help: help.into() }
+    }
+}
+
+struct Advice {
+    code: u8,
+    help: Option<String>,
+}
+
+fn advice(code: u8, help: impl Into<String>) -> Advice {
+    Advice { code, help: Some(help.into()) }
+}
+
+const fn plain(code: u8) -> Advice {
+    Advice { code, help: None }
+}
+
+/// Says what went wrong on standard error, and gives the exit code.
+pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    if matches!(error.downcast_ref(), Some(CommandError::Shown)) || is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let Advice { code, help } = advice_on(error);
+    let causes: Vec<String> = error.chain().map(|cause| escape(&cause.to_string()).into_owned()).collect();
+    let mut told: Vec<&String> = Vec::new();
+    for cause in &causes {
+        // Transparent errors say the same as what they wrap.
+        if !told.contains(&cause) {
+            told.push(cause);
+        }
+    }
+    let told = told.into_iter().map(String::as_str).collect::<Vec<_>>().join(": ");
+    let help = help.map(|help| escape(&help).into_owned());
+    let text = if json {
+        let error = serde_json::json!({ "message": told, "help": help, "exit_code": code });
+        format!("{}\n", serde_json::json!({ "format": 1, "error": error }))
+    } else {
+        let help = help.map_or_else(String::new, |help| format!("  help: {help}\n"));
+        format!("error: {told}\n{help}")
+    };
+    // There is nobody left to tell when standard error is gone.
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(code)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn advice_on(error: &anyhow::Error) -> Advice {
+    if let Some(error) = error.downcast_ref() {
+        return on_command(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return on_vault(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return on_identity_file(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return on_settings(error);
+    }
+    if let Some(error) = error.downcast_ref::<PromptError>() {
+        return match error {
+            PromptError::NoTerminal { pass } => advice(USAGE, *pass),
+            PromptError::Mismatch => advice(USAGE, "type the same value twice"),
+            PromptError::Io(_) => plain(FAILURE),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<PickError>() {
+        return plain(if matches!(error, PickError::NotThere { .. }) { NOT_FOUND } else { USAGE });
+    }
+    if error.downcast_ref::<EditorError>().is_some() {
+        return advice(FAILURE, "nothing was changed; VISUAL or EDITOR names the editor");
+    }
+    plain(FAILURE)
+}
+
+fn on_command(error: &CommandError) -> Advice {
+    match error {
+        CommandError::Usage { help, .. } => advice(USAGE, help),
+        CommandError::NotTrusted { help, .. } => advice(INTEGRITY, help),
+        CommandError::Refused { .. } => advice(INTEGRITY, "git log -- .vsecure   shows who changed them"),
+        CommandError::Found => plain(FOUND),
+        CommandError::Declined => plain(FAILURE),
+        CommandError::Shown => plain(0),
+        CommandError::Identity { source, .. } => match source {
+            IdentityError::Passphrase(_) => {
+                advice(DENIED, "run it in a terminal, or pass the key itself in VSECURE_IDENTITY_KEY")
+            }
+            _ => advice(DENIED, "vsecure keys:generate   makes a key; --identity FILE names another"),
+        },
+        CommandError::IdentityCommand => advice(DENIED, "it has to print the key and exit with 0"),
+    }
+}
+
+fn on_identity_file(error: &IdentityFileError) -> Advice {
+    match error {
+        IdentityFileError::NotFound { .. } => advice(DENIED, "vsecure keys:generate   makes one"),
+        IdentityFileError::AlreadyExists { .. } => {
+            advice(CONFLICT, "it was left as it is: --output FILE writes elsewhere")
+        }
+        IdentityFileError::OpenPermissions { path, .. } => advice(DENIED, format!("chmod 600 {}", path.display())),
+        IdentityFileError::TooLarge { .. } | IdentityFileError::NotAnAgeKey => plain(USAGE),
+        IdentityFileError::Io { .. } => plain(DENIED),
+    }
+}
+
+fn on_settings(error: &SettingsError) -> Advice {
+    match error {
+        SettingsError::UnknownKey => advice(USAGE, "vsecure config:list   shows all settings"),
+        SettingsError::BadValue { .. } | SettingsError::Damaged { .. } => plain(USAGE),
+        SettingsError::NoDirectory | SettingsError::Io { .. } => plain(FAILURE),
+    }
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// One row a kind of refusal; those with more to say have a function of their own.
+fn on_vault(error: &VaultError) -> Advice {
+    match error {
+        VaultError::Store(error) => on_store(error),
+        VaultError::Pin(_) => plain(INTEGRITY),
+        VaultError::Name { .. } => plain(USAGE),
+        VaultError::UnknownEnvironment { nearest: Some(nearest), .. } => {
+            advice(NOT_FOUND, format!("did you mean {nearest}?"))
+        }
+        VaultError::UnknownEnvironment { known, .. } => advice(NOT_FOUND, format!("there are {}", join(known))),
+        VaultError::ContradictingEnvironment { .. } => advice(USAGE, "leave --env out, or give the name alone"),
+        VaultError::SeveralEnvironmentTags { environments } => {
+            advice(USAGE, format!("--env says which of {} is meant", join(environments)))
+        }
+        VaultError::NearEnvironmentTag { environment, .. } => {
+            advice(USAGE, format!("write --tags {environment}, or say the environment with --env"))
+        }
+        VaultError::Ambiguous { candidates } => advice(USAGE, format!("say which: {}", join(candidates))),
+        VaultError::NotFound { nearest: Some(path), .. } => advice(NOT_FOUND, format!("did you mean {path}?")),
+        VaultError::NotFound { .. } => advice(NOT_FOUND, "vsecure list   shows what there is"),
+        VaultError::Deleted { path } => advice(NOT_FOUND, format!("vsecure restore {path}   brings it back")),
+        VaultError::NotDeleted { path } => advice(CONFLICT, format!("vsecure get {path}   reads it")),
+        VaultError::Exists { path } => advice(CONFLICT, format!("vsecure update {path}   changes it")),
+        VaultError::CaseTwin { .. } => {
+            advice(CONFLICT, "file systems that fold case could hold only one of them: choose another name")
+        }
+        VaultError::NoVersion { .. } => on_missing_version(error),
+        VaultError::NoEarlierVersion { path } => {
+            advice(NOT_FOUND, format!("vsecure versions {path}   shows what there is"))
+        }
+        VaultError::AmbiguousVersion { candidates, .. } => advice(USAGE, format!("say which: {}", join(candidates))),
+        VaultError::OtherVersion { path, .. } => {
+            advice(CONFLICT, format!("vsecure diff {path}   shows what changed; then try again"))
+        }
+        VaultError::EmptyValue => advice(USAGE, "pass a value, pipe one in, or say --allow-empty"),
+        VaultError::ValueTooLarge { .. } => {
+            advice(USAGE, "vsecure config:set max_value_size BYTES   raises the limit, up to 16 MiB")
+        }
+        VaultError::NoIdentity => {
+            advice(DENIED, "vsecure keys:generate   makes one; VSECURE_IDENTITY or VSECURE_IDENTITY_KEY names another")
+        }
+        VaultError::NotAMember { .. } => {
+            advice(DENIED, "use the identity you joined with (--identity FILE), or ask an admin of the store")
+        }
+        VaultError::Denied { .. } | VaultError::NotARecipient { .. } | VaultError::NoReaders { .. } => {
+            advice(DENIED, "ask an admin of the store")
+        }
+        VaultError::Expired { .. } => plain(EXPIRED),
+        VaultError::Refused { file, flaw } => on_flaw(file, flaw),
+        VaultError::NoPolicy { .. } => advice(INTEGRITY, "git checkout   brings it back, if it was committed"),
+        VaultError::Newer { .. } => advice(INTEGRITY, "use a newer vsecure"),
+        VaultError::Untrusted { id } => advice(
+            INTEGRITY,
+            format!(
+                "vsecure trust   shows its admins and asks; where nobody can be asked: VSECURE_STORE_ID={id}, if you know it to be right"
+            ),
+        ),
+        VaultError::OtherStore { remembered: true, .. } => advice(
+            INTEGRITY,
+            "somebody replaced the store; if that was right, clone the repository anew and run vsecure trust",
+        ),
+        VaultError::OtherStore { .. } => advice(INTEGRITY, "the id was said by --store-id or VSECURE_STORE_ID"),
+        VaultError::Diverged { file } => {
+            advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
+        }
+        VaultError::Raced { .. } => advice(CONFLICT, "try again"),
+        VaultError::SamePath { .. } | VaultError::SidecarTooLarge { .. } => plain(USAGE),
+        VaultError::Seal(_) | VaultError::Sign(_) => plain(BUG),
+        VaultError::NoRandomness => plain(FAILURE),
+    }
+}
+
+fn on_missing_version(error: &VaultError) -> Advice {
+    let VaultError::NoVersion { path, current, nearest, shallow, version } = error else { return plain(BUG) };
+    let nearest = match nearest {
+        Some(nearest) => format!("; the nearest that can be read is v{nearest}"),
+        None => String::new(),
+    };
+    let help = if *shallow {
+        format!("this clone is shallow: git fetch --unshallow{nearest}")
+    } else if version > current {
+        format!("the current version is v{current}")
+    } else {
+        format!("it was squashed or rewritten away{nearest}: vsecure versions {path}")
+    };
+    advice(NOT_FOUND, help)
+}
+
+fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
+    match flaw {
+        Flaw::Reformatted => advice(
+            INTEGRITY,
+            format!("git checkout -- .vsecure/{file}   brings it back; changes are made with vsecure secrets:update"),
+        ),
+        Flaw::Signature(vsecure::crypto::SignedDocumentError::LineEndings) => {
+            advice(INTEGRITY, "restore .vsecure/.gitattributes, then check the store out again")
+        }
+        _ => advice(
+            INTEGRITY,
+            format!(
+                "nothing of it was used; git log -- .vsecure/{file} shows who changed it, git checkout COMMIT -- brings a good state back"
+            ),
+        ),
+    }
+}
+
+fn on_store(error: &StoreError) -> Advice {
+    match error {
+        StoreError::NoStore { .. } => {
+            advice(NOT_FOUND, "vsecure init   makes one in this repository; --store DIR names one elsewhere")
+        }
+        StoreError::NoRepository { .. } => advice(NOT_FOUND, "git init   makes one here"),
+        StoreError::StoreExists { .. } => advice(CONFLICT, "vsecure status   says what is in it"),
+        StoreError::Locked { .. } => {
+            advice(CONFLICT, "wait for it to end; vsecure config:set lock_timeout 1m   waits longer")
+        }
+        StoreError::GitLocked { file } => {
+            advice(CONFLICT, format!("if no git runs in this repository: rm {}", file.display()))
+        }
+        StoreError::Conflict { .. } | StoreError::DirtyWorkTree { .. } => advice(CONFLICT, "try again"),
+        StoreError::InProgress { .. } => advice(CONFLICT, "finish or abort it, or use --no-commit"),
+        StoreError::NoGitUser => advice(
+            FAILURE,
+            "git config --global user.name \"Your Name\"; git config --global user.email you@example.com",
+        ),
+        StoreError::NotOwned { path } => {
+            advice(FAILURE, format!("git config --global --add safe.directory {}", path.display()))
+        }
+        StoreError::NotPlain { .. } | StoreError::BadPath | StoreError::TooLarge { .. } => {
+            advice(INTEGRITY, "git log -- .vsecure   shows who put it there")
+        }
+        StoreError::NoCommit => advice(NOT_FOUND, "git log   shows the commits there are"),
+        StoreError::Unfinished { .. } => advice(FAILURE, "vsecure status   completes it"),
+        StoreError::SigningFailed { .. } => {
+            advice(FAILURE, "git commit -S would fail in the same way; commit.gpgsign asks for it")
+        }
+        StoreError::Unsupported { .. } | StoreError::ReadOnly { .. } | StoreError::DiskFull { .. } => {
+            advice(FAILURE, "nothing was changed")
+        }
+        StoreError::NoGitProgram { .. } => advice(FAILURE, "install git"),
+        StoreError::GitFailed { .. } | StoreError::Git(_) | StoreError::Io { .. } => plain(FAILURE),
+    }
+}
+
+/// Tells the error chain's texts, for where an error is not the end of a command.
+pub fn told(error: &dyn Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+        cause = inner.source();
+    }
+    escape(&texts.join(": ")).into_owned()
+}
