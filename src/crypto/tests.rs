@@ -145,10 +145,10 @@ fn what_stock_age_encrypted_is_refused() {
     let me = Identity::generate();
     let (ok, file, error) = run("age", &["-r", &me.recipient().to_string()], b"value");
     assert!(ok, "{error}");
-    let error = open(&file, &context("a/B", 1), &prints(&[me.clone()]), &me).unwrap_err();
+    let error = open(&file, &context("a/B", 1), &prints(std::slice::from_ref(&me)), &me).unwrap_err();
     assert_eq!(error, OpenError::Header(HeaderError::NoContext));
     let (_, armoured, _) = run("age", &["-a", "-r", &me.recipient().to_string()], b"value");
-    let error = open(&armoured, &context("a/B", 1), &prints(&[me.clone()]), &me).unwrap_err();
+    let error = open(&armoured, &context("a/B", 1), &prints(std::slice::from_ref(&me)), &me).unwrap_err();
     assert_eq!(error, OpenError::Header(HeaderError::Armoured));
 }
 

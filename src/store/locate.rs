@@ -107,7 +107,7 @@ fn git_place(start: &Path, root: &Path) -> Result<Option<GitPlace>, StoreError> 
         let dot_git = folder.join(".git");
         let Ok(metadata) = dot_git.metadata() else { continue };
         let git_dir = if metadata.is_dir() { dot_git } else { linked_dir(folder, &dot_git)? };
-        if !git_dir.join("HEAD").symlink_metadata().is_ok() {
+        if git_dir.join("HEAD").symlink_metadata().is_err() {
             continue;
         }
         let common_dir = match fs::read_to_string(git_dir.join("commondir")) {

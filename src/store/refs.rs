@@ -62,7 +62,7 @@ impl Store {
     /// Adds to the reflogs of the branch and of HEAD, as git does.
     fn log(&self, journal: &Journal, person: &Signature<'_>, message: &str) -> Result<(), StoreError> {
         let config = self.repository()?.config()?.snapshot()?;
-        let wanted = config.get_str("core.logAllRefUpdates").map_or(true, |text| text != "false");
+        let wanted = config.get_str("core.logAllRefUpdates") != Ok("false");
         let zero = Oid::ZERO_SHA1;
         let (old, new) = (journal.old().unwrap_or(zero), journal.new_commit().unwrap_or(zero));
         let offset = person.when().offset_minutes();

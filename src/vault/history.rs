@@ -169,7 +169,7 @@ impl Vault {
             revisions.push(Recorded { signed: current, commit: None });
         }
         // The walk is newest first already; a stable sort keeps its order where branches made the same number.
-        revisions.sort_by(|a, b| b.signed.sidecar.revision.cmp(&a.signed.sidecar.revision));
+        revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
         Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
     }

@@ -147,7 +147,7 @@ impl Vault {
         let first = identities.first().ok_or(VaultError::NoIdentity)?;
         let stranger = VaultError::NotAMember { fingerprint: first.recipient().fingerprint().to_string() };
         let mut known = identities.into_iter().filter_map(|identity| {
-            let name = self.authority.member_of(&identity.verifying_key())?.clone();
+            let name = self.authority.member_of(identity.verifying_key())?.clone();
             Some(Me { name, fingerprint: identity.recipient().fingerprint(), identity })
         });
         let me = known.next().ok_or(stranger)?;

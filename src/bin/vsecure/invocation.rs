@@ -191,7 +191,6 @@ mod tests {
             "get A --version hunter2",
             "list --env hunter2/x",
             "hunter2",
-            "create A x -hunter2",
             "diff A --fail-on hunter2",
             "--store-id hunter2 status",
         ] {
