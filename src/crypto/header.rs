@@ -12,6 +12,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_STANZAS: usize = 256;
 const COLUMNS: usize = 64;
 const GREASE_ENDING: &str = "-grease";
+/// The age crate makes at most 100; anything long would cost its parser time.
+const MAX_GREASE_BYTES: usize = 512;
 
 /// Why a header is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +110,7 @@ fn check_kind(stanza: &Stanza<'_>) -> Result<Kind, HeaderError> {
     match (stanza.tag, stanza.args.len()) {
         ("X25519", 1) if stanza.body_bytes == 32 => Ok(Kind::X25519),
         ("ssh-ed25519", 2) if stanza.body_bytes == 32 => Ok(Kind::Ssh),
-        (tag, _) if tag.ends_with(GREASE_ENDING) => Ok(Kind::Grease),
+        (tag, _) if tag.ends_with(GREASE_ENDING) && stanza.body_bytes <= MAX_GREASE_BYTES => Ok(Kind::Grease),
         _ => Err(HeaderError::ForbiddenStanza),
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use curve25519_dalek::montgomery::MontgomeryPoint;
 
 use crate::model::Fingerprint;
 
@@ -65,6 +66,15 @@ fn parse_ssh_ed25519(text: &str) -> Result<[u8; 32], KeyError> {
         return Err(KeyError::Malformed);
     }
     key.try_into().map_err(|_| KeyError::Malformed)
+}
+
+/// Whether an age recipient is a point with which every key agreement gives the same, known key. The age library would panic.
+fn is_low_order(text: &str) -> bool {
+    let bytes =
+        age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, bytes| Ok(bytes.collect::<Vec<u8>>()));
+    let point: Option<[u8; 32]> = bytes.ok().and_then(|bytes| bytes.try_into().ok());
+    // A clamped scalar is a multiple of the cofactor: it takes just these points to zero.
+    point.is_none_or(|point| MontgomeryPoint(point).mul_clamped([0; 32]).to_bytes() == [0; 32])
 }
 
 fn ssh_text(key: &[u8; 32]) -> String {
@@ -134,7 +144,7 @@ impl FromStr for Recipient {
             return if recipient.to_age().is_some() { Ok(recipient) } else { Err(KeyError::Malformed) };
         }
         match text.parse::<age::x25519::Recipient>() {
-            Ok(recipient) if recipient.to_string() == text => Ok(Self::of_age(&recipient)),
+            Ok(recipient) if recipient.to_string() == text && !is_low_order(text) => Ok(Self::of_age(&recipient)),
             Ok(_) => Err(KeyError::Malformed),
             Err(_) if text.len() > 62 || text.get(4..).is_some_and(|rest| rest.contains('1')) => {
                 Err(KeyError::UnsupportedRecipient)

@@ -47,15 +47,24 @@ impl age::Identity for Hinted<'_> {
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
         let (first, readers) = stanzas.split_first()?;
         let expected = [self.context.argument()];
-        if first.tag != CONTEXT_TAG || first.args != expected || !first.body.is_empty() {
+        let doubled = readers.iter().any(|stanza| stanza.tag == CONTEXT_TAG);
+        if first.tag != CONTEXT_TAG || first.args != expected || !first.body.is_empty() || doubled {
             self.mismatch.set(true);
             return None;
         }
-        let hinted = self.hint.and_then(|hint| readers.get(hint)).and_then(|stanza| self.unwrap_stanza(stanza));
-        hinted.or_else(|| {
-            let others = readers.iter().enumerate().filter(|(index, _)| Some(*index) != self.hint);
-            others.map(|(_, stanza)| stanza).find_map(|stanza| self.unwrap_stanza(stanza))
-        })
+        let hinted = self.hint.and_then(|hint| readers.get(hint));
+        let others =
+            readers.iter().enumerate().filter(|(index, _)| Some(*index) != self.hint).map(|(_, stanza)| stanza);
+        let mut failed = None;
+        for stanza in hinted.into_iter().chain(others) {
+            match self.unwrap_stanza(stanza) {
+                Some(Ok(key)) => return Some(Ok(key)),
+                // One bad stanza, made to look like ours, must not lock us out.
+                Some(Err(error)) => failed = Some(Err(error)),
+                None => {}
+            }
+        }
+        failed
     }
 }
 

@@ -197,6 +197,8 @@ fn the_scan_refuses_each_kind_of_wrong_header() {
     check(&format!("{ctx}-> ssh-ed25519 AAAAAA {0}\n{0}\n", "A".repeat(43)), HeaderError::OtherRecipients);
     check(&format!("{ctx}{x25519}-> unknown\n\n"), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}{x25519}-> a-grease\n\n-> b-grease\n\n"), HeaderError::ForbiddenStanza);
+    let long = format!("{}\n", "A".repeat(64)).repeat(12);
+    check(&format!("{ctx}{x25519}-> a-grease\n{long}\n"), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}{x25519}junk\n"), HeaderError::Malformed);
     check(&format!("{ctx}->  X25519\n\n"), HeaderError::Malformed);
     check(&format!("{ctx}-> X25519 {}\n{}\n", "A".repeat(43), "A".repeat(65)), HeaderError::Malformed);
@@ -216,6 +218,50 @@ fn large_hostile_headers_are_refused_at_once() {
     let body = format!("-> X25519 a\n{}", format!("{}\n", "A".repeat(64)).repeat(100_000));
     assert_eq!(scan(&header(&body), &[]), Err(HeaderError::TooLarge));
     assert!(start.elapsed() < Duration::from_secs(1), "quadratic again?");
+}
+
+#[test]
+fn the_context_is_the_hash_that_the_format_page_says() {
+    // Made with printf, sha256sum and base64.
+    let place = Context::new(
+        &StoreId::of_first_epoch(b"abc"),
+        &"production/API_KEY".parse().unwrap(),
+        Version::new(4).unwrap(),
+    );
+    assert_eq!(place.argument(), "RN9+51KRp0JFgPmGJp++0UW+agUVtIIkVZLKFD9NdbI");
+}
+
+#[test]
+fn a_damaged_stanza_of_somebody_else_locks_nobody_out() {
+    let all = [Identity::generate(), Identity::generate()];
+    let file = sealed(b"value", &context("a/B", 1), &all);
+    // An ephemeral share of low order makes age report an error for that stanza; the MAC then fails, but only after ours was found.
+    let text = String::from_utf8_lossy(&file).into_owned();
+    let share = text.split("-> X25519 ").nth(1).unwrap()[..43].to_owned();
+    let at = file.windows(43).position(|window| window == share.as_bytes()).unwrap();
+    let mut damaged = file;
+    damaged[at..at + 43].copy_from_slice("A".repeat(43).as_bytes());
+    let error = open(&damaged, &context("a/B", 1), &prints(&all), &all[1]).unwrap_err();
+    assert_eq!(error, OpenError::Tampered);
+}
+
+#[test]
+fn recipients_of_low_order_are_refused() {
+    // The points u = 0, 1, p-1, p, p+1 and the two of order 8, as a join request might offer them.
+    for text in [
+        "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z",
+        "age1qyqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqj7vrya",
+        "age1anlllllllllllllllllllllllllllllllllllllllllllllllals4n2t7m",
+        "age1ahlllllllllllllllllllllllllllllllllllllllllllllllalsn46ayy",
+        "age1amlllllllllllllllllllllllllllllllllllllllllllllllalselrwrv",
+        "age1t7wft09r2zxzfvwsk92eeql0tvzyghxytqwgapkcyf8dm5ylz9ts6wm9s8",
+        "age1ur4h5lpmgxu2u9jku0a0r87ydtdqnr0tnsetrlvxvgz3vh6fhqqqzyt4v9",
+    ] {
+        let raw: age::x25519::Recipient = text.parse().expect("well-formed for age");
+        let wrapped = std::panic::catch_unwind(|| age::encrypt(&raw, b"x"));
+        assert!(wrapped.is_err(), "age came to terms with {text}: is the check needed still?");
+        assert_eq!(text.parse::<Recipient>(), Err(KeyError::Malformed), "{text}");
+    }
 }
 
 #[test]

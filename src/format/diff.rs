@@ -1,6 +1,8 @@
 //! Comparing two values.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 use similar::TextDiff;
@@ -10,10 +12,11 @@ use super::terminal::{escape, escape_lines};
 use crate::crypto::SecretBytes;
 
 const CONTEXT_LINES: usize = 3;
+const LONGEST: Duration = Duration::from_millis(500);
 const MASK: &str = "********";
 
 /// How one field of a structured value changed; its texts are parts of the values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FieldChange {
     /// The field: `a.b`, `a[0]`.
     pub field: String,
@@ -24,7 +27,7 @@ pub struct FieldChange {
 }
 
 /// How two values differ. All but [`ValueDiff::Equal`] hold parts of them, until rendered masked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ValueDiff {
     /// Not at all.
     Equal,
@@ -44,6 +47,18 @@ pub enum ValueDiff {
         /// After.
         new: usize,
     },
+}
+
+impl fmt::Debug for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FieldChange(redacted)")
+    }
+}
+
+impl fmt::Debug for ValueDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_change() { "ValueDiff(redacted)" } else { "ValueDiff(equal)" })
+    }
 }
 
 /// Compares two values: field by field when both are structured alike, else line by line, else by size.
@@ -73,30 +88,45 @@ fn changed_fields(old: &Value, new: &Value) -> Vec<FieldChange> {
     let mut all: Vec<&String> = old.keys().chain(new.keys()).collect();
     all.sort_unstable();
     all.dedup();
-    let changes = all.into_iter().map(|field| FieldChange {
-        field: field.clone(),
-        old: old.get(field).cloned(),
-        new: new.get(field).cloned(),
-    });
-    changes.filter(|change| change.old != change.new).collect()
+    let changed = all.into_iter().filter(|field| old.get(*field) != new.get(*field));
+    changed.map(|field| field_change(field, old.get(field).copied(), new.get(field).copied())).collect()
 }
 
-fn flattened(value: &Value) -> BTreeMap<String, String> {
+fn field_change(field: &str, old: Option<&Value>, new: Option<&Value>) -> FieldChange {
+    // `5` and `"5"` differ, and have to look so.
+    let alike = old.map(structure::as_text) == new.map(structure::as_text);
+    let show = |value: &Value| if alike { value.to_string() } else { structure::as_text(value) };
+    FieldChange { field: field.to_owned(), old: old.map(show), new: new.map(show) }
+}
+
+fn flattened(value: &Value) -> BTreeMap<String, &Value> {
     let mut leaves = BTreeMap::new();
     let mut open = vec![(String::new(), value)];
     while let Some((name, value)) = open.pop() {
         match value {
             Value::Object(map) if !map.is_empty() => {
-                let dot = if name.is_empty() { "" } else { "." };
-                open.extend(map.iter().map(|(key, value)| (format!("{name}{dot}{key}"), value)));
+                open.extend(map.iter().map(|(key, value)| (format!("{name}{}", step(key, name.is_empty())), value)));
             }
             Value::Array(list) if !list.is_empty() => {
                 open.extend(list.iter().enumerate().map(|(index, value)| (format!("{name}[{index}]"), value)));
             }
-            leaf => drop(leaves.insert(name, structure::as_text(leaf))),
+            leaf => drop(leaves.insert(name, leaf)),
         }
     }
     leaves
+}
+
+/// A key as a step of a field's name, in the way that it is picked by.
+fn step(key: &str, first: bool) -> String {
+    if key.is_empty() || key.contains(['.', '[', ']', '"']) {
+        return format!("[\"{key}\"]");
+    }
+    if first { key.to_owned() } else { format!(".{key}") }
+}
+
+/// Lines compared, in bounded time: where it runs out, what is shown is right, but longer than need be.
+fn lines<'a>(old: &'a str, new: &'a str) -> TextDiff<'a, 'a, 'a, str> {
+    TextDiff::configure().timeout(LONGEST).diff_lines(old, new)
 }
 
 impl ValueDiff {
@@ -117,7 +147,7 @@ impl ValueDiff {
                 format!("the value changed (lines: {removed} removed, {added} added)\n")
             }
             Self::Text { old, new } => {
-                let diff = TextDiff::from_lines(old.as_str(), new.as_str());
+                let diff = lines(old, new);
                 let mut unified = diff.unified_diff();
                 // Most values end without a line end; that is worth a word only where it differs.
                 let hint = old.ends_with('\n') != new.ends_with('\n');
@@ -142,7 +172,7 @@ fn render_field(change: &FieldChange, mask: bool) -> String {
 }
 
 fn changed_lines(old: &str, new: &str) -> (usize, usize) {
-    let diff = TextDiff::from_lines(old, new);
+    let diff = lines(old, new);
     let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
     (count(similar::ChangeTag::Delete), count(similar::ChangeTag::Insert))
 }
@@ -163,6 +193,8 @@ mod tests {
         assert_eq!(shown, "~ a.c: 2 -> 3\n+ d[1]: 5\n");
         let shown = diff("A=1\nB=2\n", "A=1\nC=2\n").render(false, "v1", "v2");
         assert_eq!(shown, "- B: 2\n+ C: 2\n");
+        let shown = diff(r#"{"a.b":1,"a":{"b":5}}"#, r#"{"a.b":2,"a":{"b":"5"}}"#).render(false, "v1", "v2");
+        assert_eq!(shown, "~ [\"a.b\"]: 1 -> 2\n~ a.b: 5 -> \"5\"\n");
         let shown = diff("a: 1\nb: x\n", "a: 1\nb: y\n").render(true, "v1", "v2");
         assert_eq!(shown, "~ b: ******** -> ********\n");
     }

@@ -125,12 +125,18 @@ fn random_bytes(count: usize) -> Result<SecretBytes, GenerateError> {
 
 /// A number below `bound`, each equally likely: what would favour the small ones is drawn again.
 fn random_below(bound: usize) -> Result<usize, GenerateError> {
+    below(bound, &mut || {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(|_| GenerateError)?;
+        Ok(u64::from_le_bytes(bytes))
+    })
+}
+
+fn below(bound: usize, draw: &mut dyn FnMut() -> Result<u64, GenerateError>) -> Result<usize, GenerateError> {
     let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
     let fair = u64::MAX - u64::MAX % bound;
     loop {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|_| GenerateError)?;
-        let drawn = u64::from_le_bytes(bytes);
+        let drawn = draw()?;
         if drawn < fair {
             return Ok(usize::try_from(drawn % bound).unwrap_or_default());
         }
@@ -276,14 +282,21 @@ mod tests {
     }
 
     #[test]
-    fn no_character_is_favoured() {
-        // 192 does not divide 2^64; taking a byte modulo 192 would favour the first 64 by half.
-        let mut counts = [0u32; 192];
-        for _ in 0..192 * 200 {
-            counts[random_below(192).unwrap()] += 1;
+    fn a_draw_that_would_favour_small_numbers_is_drawn_again() {
+        let mut draws = [u64::MAX, u64::MAX - 1, 192 * 7 + 5].into_iter();
+        // 2^64 - 1 = 192 * n + 63: the last 63 draws are the ones to refuse.
+        assert_eq!(below(192, &mut || draws.next().ok_or(GenerateError)), Ok(5));
+        assert_eq!(draws.next(), None);
+    }
+
+    #[test]
+    fn every_character_is_about_as_frequent() {
+        let mut counts = [0u32; 64];
+        for _ in 0..64 * 200 {
+            counts[random_below(64).unwrap()] += 1;
         }
         let chi: f64 = counts.iter().map(|count| (f64::from(*count) - 200.0).powi(2) / 200.0).sum();
-        // 191 degrees of freedom: mean 191, deviation 19.5; such a bias would give thousands.
-        assert!(chi < 330.0, "{chi}");
+        // 63 degrees of freedom: mean 63, deviation 11.2.
+        assert!(chi < 150.0, "{chi}");
     }
 }

@@ -1,7 +1,5 @@
 //! Picking one part of a structured value.
 
-use serde_json::Value;
-
 use super::structure;
 use crate::crypto::SecretBytes;
 
@@ -51,11 +49,7 @@ pub fn pick(value: &SecretBytes, field: &str) -> Result<SecretBytes, PickError> 
         };
         part = next.ok_or_else(|| PickError::NotThere { field: followed.clone() })?;
     }
-    let text = match part {
-        Value::String(text) => text.clone(),
-        other => structure::as_text(other),
-    };
-    Ok(SecretBytes::new(text.into_bytes()))
+    Ok(SecretBytes::new(structure::as_text(part).into_bytes()))
 }
 
 fn steps(field: &str) -> Result<Vec<Step>, PickError> {
@@ -104,6 +98,15 @@ mod tests {
         }
         assert_eq!(picked("a:\n  b: x\n", "a.b").as_deref(), Ok("x"));
         assert_eq!(picked("A=1\nB=\"two words\"\n", "B").as_deref(), Ok("two words"));
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling() {
+        assert_eq!(picked(r#"{"a":1.10,"b":1234567890123456789012345}"#, "a").as_deref(), Ok("1.10"));
+        assert_eq!(picked(r#"{"b":1234567890123456789012345}"#, "b").as_deref(), Ok("1234567890123456789012345"));
+        assert_eq!(picked("a: 0755\nb: yes\nc: 1_000\n", "a").as_deref(), Ok("0755"));
+        assert_eq!(picked("a: 0755\nb: yes\nc: 1_000\n", "b").as_deref(), Ok("yes"));
+        assert_eq!(picked("a: 0755\nb: yes\nc: 1_000\n", "c").as_deref(), Ok("1_000"));
     }
 
     #[test]

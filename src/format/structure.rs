@@ -27,13 +27,18 @@ fn json(text: &str) -> Option<Value> {
 }
 
 fn yaml(text: &str) -> Option<Value> {
-    // A scalar on one line is a value of its own, whatever YAML would make of it: `https://host`, `a: b` in a password.
-    if !text.trim_end().contains('\n') {
+    // A scalar on one line is a value of its own, whatever YAML would make of it: `https://host`, `a: b` in a password. So is text in
+    // brackets that is not JSON.
+    if !text.trim_end().contains('\n') || text.trim_start().starts_with(['{', '[', '"', '\'']) {
         return None;
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_anchors: 0, max_aliases: 0, max_depth: 32, flow_nesting_limit: 32, max_documents: 1 },
+        merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
         reject_unsupported_tags: true,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options::<Value>(text, options).ok().and_then(container)
@@ -50,12 +55,17 @@ fn dotenv(text: &str) -> Option<Value> {
             continue;
         }
         let (key, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
-        let key = key.trim_end();
+        let (key, value) = (key.trim_end(), value.trim());
+        // Two lines of base64 end in `=` as well, and their letters are no names.
+        let padding = value.is_empty() || value == "=";
+        if padding && !key.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') {
+            return None;
+        }
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
         if key.is_empty() || !key.chars().all(word) || key.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
-        map.insert(key.to_owned(), Value::from(unquoted(value.trim())));
+        map.insert(key.to_owned(), Value::from(unquoted(value)));
     }
     (lines > 1 && !map.is_empty()).then_some(Value::Object(map))
 }
@@ -82,8 +92,19 @@ mod tests {
         assert_eq!(parts("{\"a\":1}").map(|(kind, _)| kind), Some(Kind::Json));
         assert_eq!(parts("a: 1\nb: [2]\n").map(|(kind, _)| kind), Some(Kind::Yaml));
         assert_eq!(parts("A=1\nexport B='x y'\n# c\n").map(|(kind, _)| kind), Some(Kind::Dotenv));
-        for plain in ["sk_live_1", "5", "\"a\"", "postgres://u:p@h/db?x=y", "a: b", "two\nlines", "a=b", "", "A=1\n=\n"]
-        {
+        for plain in [
+            "sk_live_1",
+            "5",
+            "\"a\"",
+            "postgres://u:p@h/db?x=y",
+            "a: b",
+            "two\nlines",
+            "a=b",
+            "",
+            "A=1\n=\n",
+            "{hunter2\n}",
+            "aGVsbG8=\nd29ybGQ=\n",
+        ] {
             assert_eq!(parts(plain), None, "{plain}");
         }
     }

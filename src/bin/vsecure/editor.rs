@@ -1,13 +1,15 @@
 //! Editing a value: a file of mode 0600 in a private directory, in memory where there is one, removed whatever happens.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::iterator::{Handle, SignalsInfo};
+use signal_hook::low_level::siginfo::Cause;
 use vsecure::crypto::SecretBytes;
 use zeroize::Zeroizing;
 
@@ -54,30 +56,35 @@ struct Private {
 
 impl Private {
     fn new(places: &Places) -> io::Result<Self> {
-        let tries = places.memory.iter().map(|folder| (folder, true)).chain([(&places.fallback, false)]);
+        let tries = places.memory.iter().filter(|folder| is_in_memory(folder)).map(|folder| (folder, true));
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (base, in_memory) in tries {
+        for (base, in_memory) in tries.chain([(&places.fallback, false)]) {
             let made = tempfile::Builder::new()
                 .prefix("vsecure-")
                 .permissions(fs::Permissions::from_mode(0o700))
                 .tempdir_in(base);
             match made {
-                // From here on the guard below removes it.
-                Ok(made) => return Self::guard(made.keep(), in_memory),
+                Ok(made) => return Self::guard(made, in_memory),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    fn guard(folder: PathBuf, in_memory: bool) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    fn guard(made: tempfile::TempDir, in_memory: bool) -> io::Result<Self> {
+        let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
         let handle = signals.handle();
+        // From here on the guard removes it.
+        let folder = made.keep();
         let doomed = folder.clone();
         std::thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                wipe(&doomed);
-                std::process::exit(128 + signal);
+            for origin in signals.forever() {
+                // A key typed in the terminal is for the editor (C-g in emacs); it decides what becomes of it.
+                let typed = matches!(origin.cause, Cause::Kernel) && matches!(origin.signal, SIGINT | SIGQUIT);
+                if !typed {
+                    wipe(&doomed);
+                    std::process::exit(128 + origin.signal);
+                }
             }
         });
         Ok(Self { folder, signals: handle, in_memory })
@@ -91,16 +98,47 @@ impl Drop for Private {
     }
 }
 
+/// Whether what is written to `folder` stays in memory.
+fn is_in_memory(folder: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const TMPFS: i64 = 0x0102_1994;
+        const RAMFS: i64 = 0x8584_58f6;
+        rustix::fs::statfs(folder).is_ok_and(|it| matches!(i64::from(it.f_type), TMPFS | RAMFS))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        false
+    }
+}
+
 /// Overwrites and removes everything in `folder`, an editor's leftovers too. Best effort: a copy-on-write disk keeps what it keeps.
 fn wipe(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| path.symlink_metadata().is_ok_and(|it| it.is_file())) {
-        let length = path.metadata().map_or(0, |metadata| metadata.len());
-        let zeros = vec![0; usize::try_from(length).unwrap_or_default()];
-        let _ = fs::write(&path, zeros);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, kind) = (entry.path(), entry.file_type());
+        match kind {
+            Ok(kind) if kind.is_dir() => wipe(&path),
+            Ok(kind) if kind.is_file() => drop(overwrite(&path)),
+            _ => {}
+        }
     }
     let _ = fs::remove_dir_all(folder);
 }
+
+fn overwrite(path: &Path) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).custom_flags(NOFOLLOW).open(path)?;
+    let metadata = file.metadata()?;
+    // A file that has another name elsewhere is not ours alone.
+    if metadata.nlink() == 1 {
+        io::copy(&mut io::repeat(0).take(metadata.len()), &mut file)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "the flag is a bit")]
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Lets the person edit `initial` with `editor`, a shell command as git takes it. None when nothing was changed. `warn` is told when the
 /// file had to lie on a disk.
@@ -128,10 +166,14 @@ pub fn edit(
     if !status.success() {
         return Err(EditorError::Failed { status });
     }
-    if file.metadata()?.len() > limit + 1 {
+    let edited = fs::OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&file)?;
+    let length = edited.metadata()?.len();
+    if length > limit + 1 {
         return Err(EditorError::TooLarge { limit });
     }
-    let mut edited = Zeroizing::new(fs::read(&file)?);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
+    edited.take(limit + 1).read_to_end(&mut bytes)?;
+    let mut edited = bytes;
     if !initial.as_bytes().ends_with(b"\n") && edited.ends_with(b"\n") {
         edited.pop();
     }
@@ -145,7 +187,7 @@ fn run(editor: &str, file: &Path, folder: &Path) -> io::Result<ExitStatus> {
     fs::DirBuilder::new().mode(0o700).create(&cache)?;
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{editor} \"$@\"")).arg("vsecure").arg(file).env("TMPDIR", &cache);
-    for name in ["VSECURE_IDENTITY_KEY", "VSECURE_IDENTITY_COMMAND", "VSECURE_IDENTITY"] {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VSECURE_")) {
         command.env_remove(name);
     }
     command.status()

@@ -63,7 +63,8 @@ fn hidden(label: &str) -> io::Result<SecretBytes> {
 
 impl PassphraseSource for Terminal {
     fn passphrase(&mut self, what: &str) -> Result<SecretBytes, PassphraseError> {
-        if !self.present {
+        // Standard input may be a pipe with the value: the terminal is asked all the same, if there is one.
+        if std::fs::File::open("/dev/tty").is_err() {
             return Err(PassphraseError::NobodyToAsk);
         }
         hidden(&format!("Passphrase of {what}: ")).map_err(PassphraseError::Failed)
