@@ -158,6 +158,14 @@ impl Store {
         }
     }
 
+    /// Removes the folders of `path` that are empty, the store's own included: best effort, for a change that came to nothing.
+    pub(super) fn remove_empty_folders(&self, path: &StorePath) {
+        let file = self.absolute(path);
+        let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
+        // The first one that is not empty ends it.
+        let _ = folders.map(fs::remove_dir).take_while(Result::is_ok).count();
+    }
+
     /// Where `path` lies in the file system.
     pub(super) fn absolute(&self, path: &StorePath) -> PathBuf {
         path.segments().fold(self.root.clone(), |folder, segment| folder.join(segment))

@@ -103,7 +103,19 @@ impl Store {
     /// Walks the commits that `range` names: lines as the cache has them.
     fn walk(&self, range: &[String]) -> Result<String, StoreError> {
         let mut command = self.git_command()?;
-        command.args(["-c", "log.showSignature=false", "log", "--format=%x01%H %ct", "-z", "--raw", "--no-abbrev"]);
+        command.args([
+            "-c",
+            "log.showSignature=false",
+            "-c",
+            "log.showRoot=true",
+            "-c",
+            "log.follow=false",
+            "log",
+            "--format=%x01%H %ct",
+            "-z",
+            "--raw",
+            "--no-abbrev",
+        ]);
         command.args(["--no-renames", "--full-history", "--diff-merges=combined", "--no-ext-diff", "--no-textconv"]);
         command.args(["--no-color", "--no-notes", "--no-decorate", "--no-mailmap"]);
         command.args(range).arg("--").arg(self.secrets_folder()?);
@@ -134,7 +146,7 @@ impl Store {
         let write = || {
             // Such a file is private by itself.
             let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
-            writeln!(aside, "{FORMAT} {head} {shallow}")?;
+            writeln!(aside, "{FORMAT} {head} {shallow} {}", lines.len())?;
             aside.write_all(lines.as_bytes())?;
             aside.persist(file).map_err(|error| error.error)
         };
@@ -151,11 +163,9 @@ fn load(file: &PathBuf) -> Option<Cached> {
     let text = fs::read_to_string(file).ok()?;
     let (first, lines) = text.split_once('\n')?;
     let mut words = first.split(' ');
-    let (FORMAT, head, shallow, None) = (words.next()?, words.next()?, words.next()?, words.next()) else {
-        return None;
-    };
+    let (format, head, shallow, length) = (words.next()?, words.next()?, words.next()?, words.next()?);
     // A cache that was cut off, by a full disk say, is none.
-    let whole = lines.is_empty() || lines.ends_with('\n');
+    let whole = format == FORMAT && length.parse() == Ok(lines.len());
     let head = Oid::from_str(head).ok()?;
     whole.then(|| Cached { head, shallow: shallow.to_owned(), lines: lines.to_owned() })
 }

@@ -31,13 +31,21 @@ impl Store {
     }
 
     /// Sets our entries, and only those that hold what we expect, and puts the index in place.
-    pub(super) fn update_index(&self, journal: &Journal, mut index: Index) -> Result<(), StoreError> {
+    pub(super) fn update_index(
+        &self,
+        journal: &Journal,
+        changes: &[(usize, &JournalChange)],
+        mut index: Index,
+    ) -> Result<(), StoreError> {
         let git = self.git()?;
-        for change in &journal.changes {
+        let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
+        if let Ok(old) = real.metadata() {
+            smudge_racy(&mut index, &old)?;
+        }
+        for (_, change) in changes {
             self.set_entry(&mut index, change)?;
         }
         index.write()?;
-        let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
         fs::rename(&aside, &real).map_err(|error| StoreError::io(&real, error))
     }
 
@@ -45,10 +53,13 @@ impl Store {
         let path = change.path()?;
         let full = format!("{}/{path}", self.git()?.prefix);
         let staged = index.get_path(Path::new(&full), 0).map(|entry| entry.id);
-        let expected = [change.base(), change.seen(), change.new_blob(), None];
-        if !expected.contains(&staged) {
+        let conflicted = (1..=3).any(|stage| index.get_path(Path::new(&full), stage).is_some());
+        if !conflicted && ![change.base(), change.seen(), change.new_blob()].contains(&staged) {
             // Somebody staged something else: it stays staged.
             return Ok(());
+        }
+        if conflicted {
+            index.conflict_remove(Path::new(&full))?;
         }
         let Some(blob) = change.new_blob() else {
             if staged.is_some() {
@@ -61,6 +72,22 @@ impl Store {
         index.add(&entry(full.into_bytes(), blob, there.filter(|_| unchanged).as_ref()))?;
         Ok(())
     }
+}
+
+/// Makes git look again at files that were written in the same tick as the old index, or later: an index written now would make
+/// them look older than it, and so unchanged. Git does the same whenever it writes an index.
+fn smudge_racy(index: &mut Index, old: &fs::Metadata) -> Result<(), StoreError> {
+    const STAGE_BITS: u16 = 0x3000;
+    let written = (old.mtime(), old.mtime_nsec());
+    let racy = |entry: &IndexEntry| {
+        let time = (i64::from(entry.mtime.seconds()), i64::from(entry.mtime.nanoseconds()));
+        time >= written && entry.flags & STAGE_BITS == 0 && entry.file_size != 0
+    };
+    for mut entry in index.iter().filter(racy).collect::<Vec<_>>() {
+        entry.file_size = 0;
+        index.add(&entry)?;
+    }
+    Ok(())
 }
 
 /// An entry with the file's stat data, so that git need not read the file again; without them where it was changed since.

@@ -80,6 +80,11 @@ impl Journal {
         Ok(Self { format: FORMAT, id: lock::random_name()?, branch, old: text(old), new: text(new), changes })
     }
 
+    /// The changes, each with the number that its temporary file is named by.
+    pub(super) fn numbered(&self) -> Vec<(usize, &JournalChange)> {
+        self.changes.iter().enumerate().collect()
+    }
+
     pub(super) fn old(&self) -> Option<Oid> {
         oid(self.old.as_ref())
     }

@@ -61,11 +61,31 @@ impl Store {
         let start = fs::canonicalize(start).map_err(|error| StoreError::io(start, error))?;
         let git = git_place(&start, &start)?.ok_or_else(|| StoreError::NoRepository { start: start.clone() })?;
         let root = if here { start } else { git.work_tree.clone() }.join(STORE);
-        if root.symlink_metadata().is_ok() {
-            return Err(StoreError::StoreExists { root });
-        }
         let prefix = prefix_of(&git.work_tree, &root)?;
-        Ok(Self { root, git: Some(GitPlace { prefix, ..git }), options, repository: OnceCell::new() })
+        let store = Self { root, git: Some(GitPlace { prefix, ..git }), options, repository: OnceCell::new() };
+        if store.root.symlink_metadata().is_ok() && !store.is_left_over()? {
+            return Err(StoreError::StoreExists { root: store.root });
+        }
+        Ok(store)
+    }
+}
+
+impl Store {
+    /// Whether there is nothing here but empty folders and what a killed `init` laid ready.
+    fn is_left_over(&self) -> Result<bool, StoreError> {
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).map_err(|error| StoreError::io(&folder, error))? {
+                let entry = entry.map_err(|error| StoreError::io(&folder, error))?;
+                let ours = entry.file_name().to_string_lossy().starts_with(".vsecure-");
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ if ours => {}
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -69,6 +69,16 @@ pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     write().map_err(|error| StoreError::io(path, error))
 }
 
+/// As [`write_new`], but with the mode that git gives a file of its own.
+pub(super) fn write_new_shared(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|error| StoreError::io(path, error))
+}
+
 /// Makes the names in `folder` durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(folder, error))

@@ -3,12 +3,22 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Oid, Repository, Signature, Time};
+use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
 
 use super::transaction::{FileChange, Person};
 use super::{Store, StoreError};
+
+/// Settings that name a program to run when signing, with git's own defaults.
+const SIGNERS: [(&str, &str); 5] = [
+    ("gpg.program", "gpg"),
+    ("gpg.openpgp.program", "gpg"),
+    ("gpg.x509.program", "gpgsm"),
+    ("gpg.ssh.program", "ssh-keygen"),
+    ("gpg.ssh.defaultKeyCommand", ""),
+];
 
 /// Whose commit it is.
 pub(super) struct Persons {
@@ -128,7 +138,8 @@ impl Store {
             command.env(format!("GIT_{role}_EMAIL"), String::from_utf8_lossy(person.email_bytes()).as_ref());
             command.env(format!("GIT_{role}_DATE"), when);
         }
-        command.args(["commit-tree", "-S"]);
+        self.trust_no_local_signer(&mut command)?;
+        command.args(["-c", "i18n.commitEncoding=UTF-8", "commit-tree", "-S"]);
         if let Some(parent) = parent {
             command.args(["-p", &parent.to_string()]);
         }
@@ -139,6 +150,21 @@ impl Store {
         })?;
         let id = String::from_utf8_lossy(&printed);
         Oid::from_str(id.trim()).map_err(StoreError::Git)
+    }
+
+    /// Which program signs is the user's to say, in the user's or system's configuration: a repository's own, which may have come from
+    /// anywhere, is overridden.
+    fn trust_no_local_signer(&self, command: &mut Command) -> Result<(), StoreError> {
+        let own = self.repository()?.config()?;
+        let mut users = git2::Config::open_default()?;
+        let users = users.snapshot()?;
+        for (key, default) in SIGNERS {
+            let local = |level| own.open_level(level).is_ok_and(|config| config.get_string(key).is_ok());
+            if local(ConfigLevel::Local) || local(ConfigLevel::Worktree) {
+                command.arg("-c").arg(format!("{key}={}", users.get_str(key).unwrap_or(default)));
+            }
+        }
+        Ok(())
     }
 
     /// Brings loose objects to the disk. One that is not loose was there before, or is packed.

@@ -53,7 +53,8 @@ impl Store {
                 lock::write_new(&token, b"")?;
                 lock::link(&token, &target, self.options.lock_timeout)?;
             }
-            self.complete(journal, None)?;
+            let wanted = self.still_current(journal)?;
+            self.complete(journal, &wanted, None)?;
         } else {
             // Somebody switched branches since: this work tree is no longer the one that was to be changed.
             self.release(journal)?;
@@ -67,11 +68,16 @@ impl Store {
         let Some(new) = journal.new_commit() else { return Ok(true) };
         let repository = self.repository()?;
         let now = match &journal.branch {
-            Some(branch) => repository.refname_to_id(branch).ok(),
+            Some(branch) => match repository.refname_to_id(branch) {
+                Ok(id) => Some(id),
+                Err(error) if error.code() == git2::ErrorCode::NotFound => None,
+                // Not to know is not to have happened: nothing may be released on a guess.
+                Err(error) => return Err(error.into()),
+            },
             None => self.head_state()?.commit,
         };
         let Some(now) = now else { return Ok(false) };
-        Ok(now == new || repository.graph_descendant_of(now, new).unwrap_or(false))
+        Ok(now == new || repository.graph_descendant_of(now, new)?)
     }
 
     /// Takes the locks of index, HEAD and branch, in git's own way.
@@ -86,7 +92,7 @@ impl Store {
             lock::link(&token, &Journal::head_lock(git), timeout)?;
         }
         let reference = journal.reference_token(git);
-        lock::write_new(&reference, format!("{commit}\n").as_bytes())?;
+        lock::write_new_shared(&reference, format!("{commit}\n").as_bytes())?;
         let target = journal.reference_lock(git);
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
@@ -95,13 +101,35 @@ impl Store {
     }
 
     /// Brings work tree and index to what was decided, where they still hold what they held, and lets go of everything.
-    pub(super) fn complete(&self, journal: &Journal, index: Option<Index>) -> Result<(), StoreError> {
-        for (number, change) in journal.changes.iter().enumerate() {
-            self.bring(change, &journal.temporary(number))?;
+    pub(super) fn complete(
+        &self,
+        journal: &Journal,
+        wanted: &[(usize, &JournalChange)],
+        index: Option<Index>,
+    ) -> Result<(), StoreError> {
+        for (number, change) in wanted {
+            self.bring(change, &journal.temporary(*number))?;
         }
         let index = index.map_or_else(|| self.open_index_aside(journal), Ok)?;
-        self.update_index(journal, index)?;
+        self.update_index(journal, wanted, index)?;
         self.release(journal)
+    }
+
+    /// The changes that a later commit has not overtaken.
+    fn still_current<'j>(&self, journal: &'j Journal) -> Result<Vec<(usize, &'j JournalChange)>, StoreError> {
+        let mut wanted = journal.numbered();
+        if journal.new_commit().is_some()
+            && let Some(tree) = self.head_tree()?
+        {
+            let mut current = Vec::new();
+            for (number, change) in wanted {
+                if tree.blob(&change.path()?)?.map(|blob| blob.0) == change.new_blob() {
+                    current.push((number, change));
+                }
+            }
+            wanted = current;
+        }
+        Ok(wanted)
     }
 
     fn bring(&self, change: &JournalChange, temporary: &str) -> Result<(), StoreError> {
@@ -111,21 +139,25 @@ impl Store {
             return Ok(());
         }
         let Some(blob) = change.new_blob() else { return self.remove_beside(&path, None) };
-        match self.put_in_place(&path, temporary) {
-            Ok(()) => Ok(()),
-            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                let content = self.repository()?.find_blob(blob)?.content().to_vec();
-                self.write_beside(&path, temporary, &content)?;
-                self.put_in_place(&path, temporary)
-            }
-            Err(error) => Err(error),
+        // What lies ready may be cut off by a kill, or gone: only what is whole is put in place.
+        if self.blob_beside(&path, temporary)? != Some(blob) {
+            let content = self.repository()?.find_blob(blob)?.content().to_vec();
+            self.remove_beside(&path, Some(temporary))?;
+            self.write_beside(&path, temporary, &content)?;
         }
+        self.put_in_place(&path, temporary)
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
     pub(super) fn release(&self, journal: &Journal) -> Result<(), StoreError> {
-        for (number, change) in journal.changes.iter().enumerate() {
-            self.remove_beside(&change.path()?, Some(&journal.temporary(number)))?;
+        for (number, change) in journal.numbered() {
+            let path = change.path()?;
+            match self.remove_beside(&path, Some(&journal.temporary(number))) {
+                // A folder that has become a link holds nothing of ours any more.
+                Ok(()) | Err(StoreError::NotPlain { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            self.remove_empty_folders(&path);
         }
         let git = self.git()?;
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
@@ -138,5 +170,13 @@ impl Store {
     pub(super) fn work_tree_blob(&self, path: &StorePath) -> Result<Option<Oid>, StoreError> {
         let bytes = self.read(path, u64::MAX)?;
         Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
+    }
+
+    fn blob_beside(&self, path: &StorePath, name: &str) -> Result<Option<Oid>, StoreError> {
+        let beside = match path.split_last().0 {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        };
+        self.work_tree_blob(&beside.parse().map_err(|_| StoreError::BadPath)?)
     }
 }

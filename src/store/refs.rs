@@ -51,6 +51,8 @@ impl Store {
         }
         let git = self.git()?;
         let (target, locked) = (journal.reference(git), journal.reference_lock(git));
+        // A deleted branch `x/y` may have left the folder `x` where the branch `x` is to be.
+        let _ = fs::remove_dir(&target);
         fs::rename(&locked, &target).map_err(|error| StoreError::io(&target, error))?;
         if let Some(folder) = target.parent() {
             lock::sync_folder(folder)?;

@@ -238,7 +238,7 @@ impl<'a> Transaction<'a> {
         if !decided {
             return store.release(journal).map(|()| false);
         }
-        if let Err(error) = store.complete(journal, Some(index)) {
+        if let Err(error) = store.complete(journal, &journal.numbered(), Some(index)) {
             store.settle(journal).map_err(|_| StoreError::Unfinished { source: Box::new(error) })?;
         }
         Ok(true)

@@ -152,7 +152,8 @@ impl Vault {
         let history = self.store.history(&layout::sidecar(path))?;
         let mut revisions: Vec<Recorded> = Vec::new();
         let mut invalid = 0;
-        for entry in &history.entries {
+        // Oldest first: where two commits brought the same bytes, the first of them did.
+        for entry in history.entries.iter().rev() {
             let Some(blob) = &entry.blob else { continue };
             let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
             match self.verified_revision(file, path) {
@@ -168,7 +169,6 @@ impl Vault {
         {
             revisions.push(Recorded { signed: current, commit: None });
         }
-        // The walk is newest first already; a stable sort keeps its order where branches made the same number.
         revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
         Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
