@@ -19,6 +19,7 @@ impl Store {
         let git = self.git()?;
         let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
         lock::remove(&aside)?;
+        lock::remove(&journal.index_aside_lock(git))?;
         match fs::copy(&real, &aside) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -112,6 +112,11 @@ impl Journal {
         self.own_file(git, "index")
     }
 
+    /// The lock that the git library makes while it writes there.
+    pub(super) fn index_aside_lock(&self, git: &GitPlace) -> PathBuf {
+        git.shared_state().join(format!("index-{}.lock", self.id))
+    }
+
     /// The name of the file beside the `number`th changed one that will be renamed over it.
     pub(super) fn temporary(&self, number: usize) -> String {
         format!(".vsecure-{}-{number}.tmp", self.id)
@@ -141,18 +146,26 @@ impl Journal {
         git.tree_state().join(NAME)
     }
 
-    /// Whether there is one: a cheap look.
+    /// Where it is written before it is in force.
+    fn aside(git: &GitPlace) -> PathBuf {
+        git.tree_state().join("journal.new")
+    }
+
+    /// Whether there is one, or the beginning of one: a cheap look.
     pub(super) fn exists(git: &GitPlace) -> bool {
-        Self::place(git).symlink_metadata().is_ok()
+        [Self::place(git), Self::aside(git)].iter().any(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// Removes what a writer left that was killed before its journal was in force: it had begun nothing.
+    pub(super) fn remove_unfinished(git: &GitPlace) -> Result<(), StoreError> {
+        lock::remove(&Self::aside(git))
     }
 
     pub(super) fn save(&self, git: &GitPlace) -> Result<(), StoreError> {
         lock::private_folder(&git.tree_state())?;
         let place = Self::place(git);
-        let aside = git.tree_state().join(format!("{NAME}.new"));
+        let aside = Self::aside(git);
         let text = serde_json::to_vec_pretty(self).map_err(|error| StoreError::io(&place, error.into()))?;
-        // Left by a writer that was killed before its journal was in force: it had begun nothing.
-        lock::remove(&aside)?;
         lock::write_new(&aside, &text)?;
         fs::rename(&aside, &place).map_err(|error| StoreError::io(&place, error))?;
         lock::sync_folder(&git.tree_state())
@@ -176,7 +189,8 @@ impl Journal {
 
     /// Removes what is left of a finished transaction: its own files first, then the journal.
     pub(super) fn remove(&self, git: &GitPlace) -> Result<(), StoreError> {
-        for file in [self.token(git), self.reference_token(git), self.index_aside(git), Self::place(git)] {
+        let aside = [self.index_aside(git), self.index_aside_lock(git)];
+        for file in aside.into_iter().chain([self.token(git), self.reference_token(git), Self::place(git)]) {
             lock::remove(&file)?;
         }
         Ok(())

@@ -32,6 +32,7 @@ impl Store {
     }
 
     pub(super) fn recover_locked(&self) -> Result<Option<Recovered>, StoreError> {
+        Journal::remove_unfinished(self.git()?)?;
         let Some(journal) = Journal::load(self.git()?)? else { return Ok(None) };
         let files = journal.changes.iter().map(|change| change.path().map(|path| path.to_string()));
         let files = files.collect::<Result<Vec<_>, _>>()?;

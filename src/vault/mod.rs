@@ -59,6 +59,8 @@ pub struct VaultOptions {
     pub author: Option<Person>,
     /// Overrides of git's committer.
     pub committer: Option<Person>,
+    /// Whether looking may complete or undo what a killed command began; only completion must not.
+    pub recover: bool,
 }
 
 impl VaultOptions {
@@ -131,7 +133,7 @@ impl Vault {
     pub fn inspect(options: VaultOptions) -> Result<Self, VaultError> {
         let store = Store::discover(&options.start, options.store.as_deref(), options.store_options())?;
         let mut notices = Vec::new();
-        if store.pending_recovery() {
+        if options.recover && store.pending_recovery() {
             notices.extend(store.recover()?.map(Notice::Recovered));
         }
         let authority = read::authority(&store)?;

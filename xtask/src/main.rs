@@ -4,13 +4,14 @@ use std::env;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
     ("ssh-keygen", "openssh-client"),
     ("gpg", "gnupg"),
     ("script", "bsdutils"),
+    ("strace", "strace"),
     ("bash", "bash"),
     ("zsh", "zsh"),
     ("fish", "fish"),

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::Context as _;
 use vsecure::crypto::{Identity, IdentityFileError, SecretBytes, parse_identities, read_identity_file};
 use vsecure::model::Environment;
-use vsecure::policy::Pins;
+use vsecure::policy::{Pins, StoreClaimError};
 use vsecure::store::Recovered;
 use vsecure::vault::{Asked, Notice, Vault, VaultError, VaultOptions, Writing};
 
@@ -62,8 +61,8 @@ impl App {
     /// # Errors
     /// When `VSECURE_STORE_ID` is no store id.
     pub fn vault_options(&self) -> anyhow::Result<VaultOptions> {
-        let said =
-            self.context.store_id.as_deref().map(str::parse).transpose().context("VSECURE_STORE_ID is not valid")?;
+        let bad_id = |error: StoreClaimError| CommandError::usage("VSECURE_STORE_ID is not valid", error.to_string());
+        let said = self.context.store_id.as_deref().map(|text| text.parse().map_err(bad_id)).transpose()?;
         Ok(VaultOptions {
             start: self.context.cwd.clone(),
             store: self.global.store.clone().or_else(|| self.context.store.clone()),
@@ -74,6 +73,7 @@ impl App {
             lock_timeout: self.settings.lock_timeout,
             author: Some(self.context.author.clone()),
             committer: Some(self.context.committer.clone()),
+            recover: true,
         })
     }
 
@@ -183,9 +183,9 @@ impl App {
     }
 }
 
-/// What the person's command prints: a key.
+/// What the person's command prints: a key. Our standard input is not its: there may be a value in it.
 fn output_of(command: &str) -> Result<SecretBytes, CommandError> {
-    let run = Command::new("sh").arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let run = Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     match run {
         Ok(output) if output.status.success() => Ok(SecretBytes::new(output.stdout)),
         _ => Err(CommandError::IdentityCommand),

@@ -1,19 +1,28 @@
-//! Completion: a script for each shell, which calls this program back for candidates: commands, options, their values, and the names,
-//! environments and tags of the store at hand. It never fails, asks or complains.
+//! Completion: a script for each shell, which calls this program back for candidates: commands, options, their values, and the names
+//! and environments of the store at hand. It never fails, asks, complains or writes; what was typed comes through a pipe, since one
+//! of the words may be a value.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::io::{Read as _, stdin};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::engine::complete as candidates;
-use vsecure::vault::Vault;
+use vsecure::vault::{Vault, VaultOptions};
 
 use crate::app::App;
 use crate::args::{Cli, Shell};
+use crate::invocation::{first_positional, normalised};
 
 const BASH: &str = include_str!("../../../fixtures/completions/vsecure.bash");
 const ZSH: &str = include_str!("../../../fixtures/completions/vsecure.zsh");
 const FISH: &str = include_str!("../../../fixtures/completions/vsecure.fish");
+/// No command line is longer.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+type Candidates = BTreeSet<(String, String)>;
 
 /// Prints the script of `shell`.
 pub fn print_script(app: &App, shell: Shell) -> anyhow::Result<()> {
@@ -25,88 +34,92 @@ pub fn print_script(app: &App, shell: Shell) -> anyhow::Result<()> {
     Ok(app.output.bytes(script.as_bytes())?)
 }
 
-/// Prints candidates, a line each with a tab before its description, for the word at the cursor: `INDEX WORD…`, the program's name first.
-pub fn complete(app: &App, words: Vec<OsString>) -> anyhow::Result<()> {
-    let mut words = words.into_iter();
-    let index = words.next().and_then(|index| index.to_str().and_then(|index| index.parse::<usize>().ok()));
-    let Some(index) = index else { return Ok(()) };
-    let mut words: Vec<OsString> = words.collect();
-    words.resize(words.len().max(index + 1), OsString::new());
+/// Prints candidates for the word at `index`, a line each with a tab before its description.
+pub fn complete(app: &App, index: usize) -> anyhow::Result<()> {
+    let mut typed = Vec::new();
+    stdin().lock().take(MAX_BYTES).read_to_end(&mut typed)?;
+    let mut words: Vec<OsString> =
+        typed.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+    words.pop();
+    if index > words.len() {
+        return Ok(());
+    }
+    // What is behind the cursor has no say.
+    words.truncate(index + 1);
+    words.resize(index + 1, OsString::new());
     for (candidate, help) in all_candidates(app, words, index) {
         app.output.line(&format!("{candidate}\t{help}"))?;
     }
     Ok(())
 }
 
-fn all_candidates(app: &App, mut words: Vec<OsString>, mut index: usize) -> BTreeSet<(String, String)> {
+fn all_candidates(app: &App, words: Vec<OsString>, index: usize) -> Candidates {
     let command = Cli::command();
-    join_group(&command, &mut words, &mut index);
-    let current = words.get(index).cloned().unwrap_or_default().to_string_lossy().into_owned();
-    let mut found = BTreeSet::new();
+    let current = words.get(index).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let first = first_positional(&command, &words, 1);
+    if first.is_none_or(|at| at >= index) && !current.starts_with('-') {
+        return commands(&command, &current, "");
+    }
+    let group = first.and_then(|at| words.get(at)).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    let verbs = commands(&command, &format!("{group}:{current}"), &format!("{group}:"));
+    if first_positional(&command, &words, first.unwrap_or(index) + 1).is_none_or(|at| at >= index) && !verbs.is_empty()
+    {
+        return verbs;
+    }
+    // `secrets get` and `get` complete like `secrets:get`.
+    let Ok(words) = normalised(&command, words) else { return Candidates::new() };
+    let index = words.len() - 1;
     let asked = candidates(&mut Cli::command(), words.clone(), index, None).unwrap_or_default();
-    for candidate in asked {
-        let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
-        found.insert((
-            candidate.get_value().to_string_lossy().into_owned(),
-            help.lines().next().unwrap_or_default().to_owned(),
-        ));
-    }
-    if index <= 1 {
-        found.extend(verbs(&command, &current));
-    } else {
-        found.extend(from_store(app, &command, &words, index, &current));
-    }
+    let mut found: Candidates = asked
+        .into_iter()
+        .map(|it| {
+            let help = it.get_help().map(ToString::to_string).unwrap_or_default();
+            (it.get_value().to_string_lossy().into_owned(), help.lines().next().unwrap_or_default().to_owned())
+        })
+        .collect();
+    found.extend(from_store(app, &command, &words, &current));
     found
 }
 
-/// `secrets get` and `get` complete like `secrets:get`.
-fn join_group(command: &Command, words: &mut Vec<OsString>, index: &mut usize) {
-    let known = |name: &str| command.get_subcommands().any(|it| it.get_name() == name);
-    let word = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    let (first, second) = (word(1), word(2));
-    if *index > 2 && known(&format!("{first}:{second}")) {
-        words.drain(1..=2);
-        words.insert(1, format!("{first}:{second}").into());
-        *index -= 1;
-    } else if *index > 1 && !known(&first) && known(&format!("secrets:{first}")) {
-        words.splice(1..=1, [OsString::from(format!("secrets:{first}"))]);
-    }
+/// Commands that begin with `start`, without `drop` at their front; bare verbs too, where no group was typed.
+fn commands(command: &Command, start: &str, drop: &str) -> Candidates {
+    let visible = command.get_subcommands().filter(|it| !it.is_hide_set());
+    let named = visible.flat_map(|it| {
+        let name = it.get_name();
+        let bare = name.strip_prefix("secrets:").filter(|_| drop.is_empty());
+        let about = it.get_about().map(ToString::to_string).unwrap_or_default();
+        [Some(name), bare].into_iter().flatten().map(move |name| (name.to_owned(), about.clone()))
+    });
+    let matching = named.filter(|(name, _)| name.starts_with(start));
+    matching.map(|(name, about)| (name.strip_prefix(drop).unwrap_or(&name).to_owned(), about)).collect()
 }
 
-/// Bare verbs: `get` for `secrets:get`.
-fn verbs(command: &Command, current: &str) -> BTreeSet<(String, String)> {
-    let commands = command.get_subcommands().filter(|it| !it.is_hide_set());
-    let bare = commands.filter_map(|it| Some((it.get_name().strip_prefix("secrets:")?, it.get_about())));
-    bare.filter(|(verb, _)| verb.starts_with(current))
-        .map(|(verb, about)| (verb.to_owned(), about.map(ToString::to_string).unwrap_or_default()))
-        .collect()
-}
-
-/// Names, environments and tags, where the word at the cursor is one.
-fn from_store(
-    app: &App,
-    command: &Command,
-    words: &[OsString],
-    index: usize,
-    current: &str,
-) -> BTreeSet<(String, String)> {
-    let before = index.checked_sub(1).and_then(|at| words.get(at)).and_then(|word| word.to_str()).unwrap_or_default();
-    let (option, typed) = current.split_once('=').map_or((before, current), |(option, typed)| (option, typed));
-    let name_wanted = !current.starts_with('-') && takes_name(command, words.get(1).map(OsString::as_os_str));
-    let Ok(vault) = app.vault_options().and_then(|options| Ok(Vault::inspect(options)?)) else {
-        return BTreeSet::new();
+/// Names and environments, where the word at the cursor, the last one, is one.
+fn from_store(app: &App, command: &Command, words: &[OsString], current: &str) -> Candidates {
+    let at = first_positional(command, words, 1).unwrap_or_default();
+    let chosen = words.get(at).and_then(|word| word.to_str()).and_then(|name| command.find_subcommand(name));
+    let Some(chosen) = chosen else { return Candidates::new() };
+    let before = words.iter().rev().nth(1).and_then(|word| word.to_str()).unwrap_or_default();
+    let (option, typed, prefix) = match current.split_once('=') {
+        Some((option, typed)) if option.starts_with("--") => (option, typed, format!("{option}=")),
+        _ => (before, current, String::new()),
     };
+    let takes_value = |name: &str| {
+        let long = |it: &&clap::Arg| it.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let short = |it: &&clap::Arg| it.get_short().is_some_and(|short| name == format!("-{short}"));
+        let mut all = chosen.get_arguments().chain(command.get_arguments());
+        all.any(|it| (long(&it) || short(&it)) && it.get_action().takes_values())
+    };
+    let wants_name = chosen.get_positionals().any(|positional| positional.get_id() == "name");
+    let Some(vault) = vault(app, words) else { return Candidates::new() };
     let texts: Vec<String> = match option {
         "--env" | "-e" | "--missing-in" => vault.environments().iter().map(ToString::to_string).collect(),
-        _ if option.starts_with("--") && !matches!(option, "--json" | "--quiet" | "--yes") => Vec::new(),
-        _ if name_wanted => {
+        _ if takes_value(option) || typed.starts_with('-') || !wants_name => Vec::new(),
+        _ => {
             let paths = vault.paths_unverified();
-            let names = paths.iter().map(|path| path.name().to_string());
-            names.chain(paths.iter().map(ToString::to_string)).collect()
+            paths.iter().map(|path| path.name().to_string()).chain(paths.iter().map(ToString::to_string)).collect()
         }
-        _ => Vec::new(),
     };
-    let prefix = if option == before { String::new() } else { format!("{option}=") };
     texts
         .into_iter()
         .filter(|text| text.starts_with(typed))
@@ -114,7 +127,11 @@ fn from_store(
         .collect()
 }
 
-fn takes_name(command: &Command, subcommand: Option<&OsStr>) -> bool {
-    let chosen = command.get_subcommands().find(|it| Some(OsStr::new(it.get_name())) == subcommand);
-    chosen.is_some_and(|it| it.get_positionals().any(|positional| positional.get_id() == "name"))
+/// The store at hand, or the one that was typed; only looked at.
+fn vault(app: &App, words: &[OsString]) -> Option<Vault> {
+    let options = app.vault_options().ok()?;
+    let typed =
+        words.windows(2).find(|pair| pair.first().is_some_and(|word| word == "--store")).and_then(|pair| pair.get(1));
+    let store = typed.map(PathBuf::from).or(options.store.clone());
+    Vault::inspect(VaultOptions { store, recover: false, ..options }).ok()
 }

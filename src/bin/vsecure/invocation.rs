@@ -40,31 +40,70 @@ const NOT_YET: [&str; 6] = ["exec", "run", "export", "import", "inject", "sync"]
 pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
     let command = Cli::command();
     let words = normalised(&command, words)?;
+    refuse_hidden_options(&command, &words)?;
     let matches = command.try_get_matches_from(words).map_err(|error| usage_error(&error))?;
     Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))
 }
 
 /// Joins a group and its verb, and puts `secrets:` before a bare verb.
-fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<Vec<OsString>, CommandError> {
-    let Some(at) = first_positional(command, &words) else { return Ok(words) };
+pub fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<Vec<OsString>, CommandError> {
+    let Some(at) = first_positional(command, &words, 1) else { return Ok(words) };
+    let behind = first_positional(command, &words, at + 1);
     let word = |at: usize| words.get(at).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    let (first, second) = (word(at), word(at + 1));
+    let (first, second) = (word(at), behind.map(word).unwrap_or_default());
     let known = |name: &str| command.get_subcommands().any(|it| it.get_name() == name);
+    let is_group =
+        command.get_subcommands().any(|it| it.get_name().split_once(':').is_some_and(|(group, _)| group == first));
     let joined = format!("{first}:{second}");
     if known(&first) {
         return Ok(words);
     }
-    if known(&joined) {
-        words.drain(at..=at + 1);
-        words.insert(at, joined.into());
+    if first == "help" {
+        words.remove(at);
+        words.push("--help".into());
+        return normalised(command, words);
+    }
+    if let Some(behind) = behind.filter(|_| known(&joined)) {
+        words.remove(behind);
+        words.splice(at..=at, [OsString::from(joined)]);
     } else if known(&format!("secrets:{first}")) {
-        if let Some(place) = words.get_mut(at) {
-            *place = format!("secrets:{first}").into();
-        }
+        words.splice(at..=at, [OsString::from(format!("secrets:{first}"))]);
     } else if let Some(hint) = hint(&first, &second) {
         return Err(hint);
+    } else {
+        let sought = if is_group && !second.is_empty() { joined } else { first };
+        let help = match nearest(command, &sought) {
+            Some(name) => format!("did you mean {name}?"),
+            None => "vsecure   alone lists all commands".to_owned(),
+        };
+        return Err(CommandError::usage("there is no such command", help));
     }
     Ok(words)
+}
+
+/// A value that begins with `-` would be read as a cluster of options (`-mhunter2` as a message): where values are given, clusters are
+/// refused, and values like that go behind `--`.
+fn refuse_hidden_options(command: &clap::Command, words: &[OsString]) -> Result<(), CommandError> {
+    let Some(at) = first_positional(command, words, 1) else { return Ok(()) };
+    let subcommand = words.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let takes_values = matches!(subcommand, "secrets:create" | "secrets:update" | "secrets:set");
+    let mut options = words.iter().skip(at + 1).map(|word| word.as_encoded_bytes()).take_while(|word| *word != b"--");
+    if takes_values && options.any(|word| word.len() > 2 && word.starts_with(b"-") && !word.starts_with(b"--")) {
+        let help = "a value that begins with `-` goes behind `--`; short options are written one by one, with a blank";
+        return Err(CommandError::usage("an argument begins with `-` and is no option", help));
+    }
+    Ok(())
+}
+
+/// The command that was probably meant.
+fn nearest(command: &clap::Command, word: &str) -> Option<String> {
+    let names = command.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
+    let near = |name: &str| {
+        let bare = name.strip_prefix("secrets:").unwrap_or(name);
+        strsim::damerau_levenshtein(bare, word).min(strsim::damerau_levenshtein(name, word))
+    };
+    let (distance, name) = names.map(|name| (near(name), name)).min()?;
+    (distance <= 2 && word.len() > 2).then(|| name.to_owned())
 }
 
 fn hint(first: &str, second: &str) -> Option<CommandError> {
@@ -77,14 +116,14 @@ fn hint(first: &str, second: &str) -> Option<CommandError> {
     Some(CommandError::usage(format!("vsecure has no command `{word}`"), format!("vsecure {ours}   does that")))
 }
 
-/// Where the first word is that is neither an option nor an option's value.
-fn first_positional(command: &clap::Command, words: &[OsString]) -> Option<usize> {
+/// Where the first word from `start` on is that is neither an option nor an option's value.
+pub fn first_positional(command: &clap::Command, words: &[OsString], start: usize) -> Option<usize> {
     let takes_value = |word: &OsStr| {
         let Some(name) = word.to_str().and_then(|word| word.strip_prefix("--")) else { return false };
         let mut options = command.get_arguments().filter(|option| option.get_long() == Some(name));
         options.any(|option| option.get_action().takes_values())
     };
-    let mut at = 1;
+    let mut at = start;
     while let Some(word) = words.get(at) {
         if word == "--" {
             return None;
@@ -166,6 +205,17 @@ mod tests {
         assert_eq!(normal("status"), "status");
         assert_eq!(normal("-- get A"), "-- get A");
         assert_eq!(normal("keys show"), "keys:show");
+        assert_eq!(normal("secrets --json get A"), "secrets:get --json A");
+        assert_eq!(normal("help create"), "secrets:create --help");
+    }
+
+    #[test]
+    fn a_slip_of_the_fingers_gets_a_suggestion() {
+        for (line, expected) in [("creat A", "secrets:create"), ("secrets gte A", "secrets:get"), ("statsu", "status")]
+        {
+            let CommandError::Usage { help, .. } = parse(words(line)).unwrap_err() else { panic!("{line}") };
+            assert!(help.contains(expected), "{help}");
+        }
     }
 
     #[test]
@@ -193,6 +243,11 @@ mod tests {
             "hunter2",
             "diff A --fail-on hunter2",
             "--store-id hunter2 status",
+            "create A -hunter2",
+            "create A -mhunter2",
+            "update A -ehunter2",
+            "set A -qyhunter2",
+            "secrets hunter2",
         ] {
             let error = parse(words(line)).unwrap_err();
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{line}: {error:?}");

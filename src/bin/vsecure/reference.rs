@@ -17,10 +17,26 @@ pub fn write_man_pages(app: &App, directory: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("{} can't be made", directory.display()))?;
     let command = Cli::command();
     let mut count = 1;
-    write_page(directory, "vsecure", command.clone())?;
-    for sub in visible(&command) {
-        let name = format!("vsecure-{}", sub.get_name().replace(':', "-"));
-        write_page(directory, &name, sub.clone().name(name.clone()).version(env!("CARGO_PKG_VERSION")))?;
+    // Pages are files, and a colon in a file's name is not welcome everywhere.
+    let page_name = |sub: &Command| sub.get_name().replace(':', "-");
+    write_page(
+        directory,
+        "vsecure",
+        command.clone().mut_subcommands(|sub| {
+            let name = page_name(&sub);
+            sub.name(name)
+        }),
+    )?;
+    let mut built = command;
+    built.build();
+    for sub in visible(&built) {
+        let name = format!("vsecure-{}", page_name(sub));
+        let bin_name = format!("vsecure {}", sub.get_name());
+        write_page(
+            directory,
+            &name,
+            sub.clone().name(name.clone()).bin_name(bin_name).version(env!("CARGO_PKG_VERSION")),
+        )?;
         count += 1;
     }
     app.output.say(&format!("wrote {count} manual pages to {}", directory.display()));
@@ -44,11 +60,10 @@ mod tests {
 
     /// The text of docs/cli.md.
     fn markdown() -> String {
-        let command = Cli::command().term_width(100);
+        let mut command = Cli::command().term_width(100);
+        command.build();
         let mut text = String::from(
-            "# Command reference\n\nGenerated from the program's own help; a test keeps it true. `vsecure GROUP VERB` is the same as\n\
-             `vsecure GROUP:VERB`, and `secrets:` may be left out.\n\nExit codes: 0 ok · 1 other failure · 2 usage, also an ambiguous name · 3 not found · \
-             4 access denied or no identity ·\n5 conflict, lock, existing · 6 integrity or trust · 7 expired · 8 a check found something · 70 a bug of ours.\n",
+            "# Command reference\n\nGenerated from the program's own help; a test keeps it true. `vsecure GROUP VERB`\nis the same as `vsecure GROUP:VERB`, and `secrets:` may be left out.\n\nExit codes: 0 ok · 1 other failure · 2 usage, also an ambiguous name · 3 not found ·\n4 access denied or no identity · 5 conflict, lock, existing · 6 integrity or trust · 7 expired ·\n8 a check found something · 70 a bug of ours.\n",
         );
         for sub in visible(&command) {
             let help = sub.clone().bin_name(format!("vsecure {}", sub.get_name())).term_width(100).render_long_help();

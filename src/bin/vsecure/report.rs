@@ -184,7 +184,9 @@ fn on_identity_file(error: &IdentityFileError) -> Advice {
 
 fn on_settings(error: &SettingsError) -> Advice {
     match error {
-        SettingsError::UnknownKey => advice(USAGE, "vsecure config:list   shows all settings"),
+        SettingsError::UnknownKey => {
+            advice(USAGE, "vsecure config:list   shows all settings: commit, lock_timeout, max_value_size")
+        }
         SettingsError::BadValue { .. } | SettingsError::Damaged { .. } => plain(USAGE),
         SettingsError::NoDirectory | SettingsError::Io { .. } => plain(FAILURE),
     }

@@ -249,7 +249,6 @@ pub struct ManArgs {
 
 #[derive(Args, Debug)]
 pub struct CompleteArgs {
-    /// Index of the word at the cursor, then the words
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<std::ffi::OsString>,
+    /// Index of the word at the cursor; the words come on standard input, each ended by a NUL
+    pub index: usize,
 }

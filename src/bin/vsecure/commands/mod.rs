@@ -51,6 +51,6 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Rename(args) => write::rename(&app, &args),
         Command::Copy(args) => write::copy(&app, &args),
         Command::Edit(args) => edit::run(&app, &args),
-        Command::Complete(args) => completion::complete(&app, args.words),
+        Command::Complete(args) => completion::complete(&app, args.index),
     }
 }

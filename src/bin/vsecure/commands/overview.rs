@@ -10,20 +10,28 @@ use crate::report::told;
 
 pub fn run(app: &App) -> anyhow::Result<()> {
     let mut lines = vec![String::from("vsecure keeps a team's secrets in the git repository they belong to.")];
-    for (group, title) in [("secrets", "Secrets"), ("keys", "Keys"), ("config", "Settings"), ("", "Store")] {
+    let cli = Cli::command();
+    let commands: Vec<&clap::Command> = cli.get_subcommands().filter(|command| !command.is_hide_set()).collect();
+    let mut groups: Vec<&str> = commands.iter().map(|command| group_of(command)).collect();
+    // The store's own commands, which have no group, come first, and the others in the order they are declared in.
+    groups.sort_by_key(|group| !group.is_empty());
+    groups.dedup();
+    for group in groups {
         lines.push(String::new());
-        lines.push(app.output.heading(title));
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let name = command.get_name();
-            if name.split_once(':').map_or("", |(group, _)| group) == group {
-                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-                lines.push(format!("  {name:<18}  {about}"));
-            }
+        lines.push(app.output.heading(if group.is_empty() { "store" } else { group }));
+        for command in commands.iter().filter(|command| group_of(command) == group) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            lines.push(format!("  {:<18}  {about}", command.get_name()));
         }
     }
     lines.push(String::new());
-    lines.extend(whereabouts(app)?);
+    let here = whereabouts(app).unwrap_or_else(|error| vec![format!("Here: {}", told(error.as_ref()))]);
+    lines.extend(here);
     Ok(app.output.line(&lines.join("\n"))?)
+}
+
+fn group_of(command: &clap::Command) -> &str {
+    command.get_name().split_once(':').map_or("", |(group, _)| group)
 }
 
 fn whereabouts(app: &App) -> anyhow::Result<Vec<String>> {
