@@ -79,10 +79,9 @@ impl Store {
 /// them look older than it, and so unchanged. Git does the same whenever it writes an index.
 fn smudge_racy(index: &mut Index, old: &fs::Metadata) -> Result<(), StoreError> {
     const STAGE_BITS: u16 = 0x3000;
-    let written = (old.mtime(), old.mtime_nsec());
+    // Whole seconds: git is usually built to compare no more than these.
     let racy = |entry: &IndexEntry| {
-        let time = (i64::from(entry.mtime.seconds()), i64::from(entry.mtime.nanoseconds()));
-        time >= written && entry.flags & STAGE_BITS == 0 && entry.file_size != 0
+        i64::from(entry.mtime.seconds()) >= old.mtime() && entry.flags & STAGE_BITS == 0 && entry.file_size != 0
     };
     for mut entry in index.iter().filter(racy).collect::<Vec<_>>() {
         entry.file_size = 0;
