@@ -4,6 +4,7 @@
 //! writes so that a kill at any moment leaves the old state or the new one, and runs `git` only for what the git library can't do
 //! (signing commits, walking history quickly). No program that a repository names is ever run for reading.
 
+mod batch;
 mod child;
 mod error;
 mod files;
@@ -23,11 +24,12 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use batch::{Batch, FileChange, Mode, Person};
 pub use error::StoreError;
 pub use history::{HistoryEntry, PathHistory};
 pub use path::{StorePath, StorePathError};
 pub use recover::Recovered;
-pub use transaction::{Applied, Batch, FileChange, Mode, Person, Transaction};
+pub use transaction::{Applied, Transaction};
 pub use tree::{BlobId, CommitId, CommitInfo, Tree};
 
 use locate::GitPlace;

@@ -8,7 +8,7 @@ use std::process::Command;
 use git2::build::TreeUpdateBuilder;
 use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
 
-use super::transaction::{FileChange, Person};
+use super::batch::{FileChange, Person};
 use super::{Store, StoreError};
 
 /// Settings that name a program to run when signing, with git's own defaults.

@@ -1,5 +1,12 @@
 //! The command as people and programs use it: real repositories, real processes, the independent tools beside it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that can't go on fails; that is what it is for"
+)]
+
 mod commands;
 mod completion;
 mod documents;

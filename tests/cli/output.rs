@@ -159,7 +159,7 @@ fn an_editor_changes_a_value_and_leaves_nothing_behind() {
         world.ok(&["update", "A", &format!("{CANARY}-{signal}")]);
         // The editor says where its file is, and waits; the command is then told to end.
         world.sh(&format!(
-            "export EDITOR='f() {{ echo $1 > $HOME/where; sleep 5; }}; f'; vsecure edit A & pid=$!
+            "export EDITOR='f() {{ echo $1 > $HOME/where; sleep 1; }}; f'; vsecure edit A & pid=$!
              until [ -s $HOME/where ]; do sleep 0.05; done; kill -{signal} $pid; ! wait $pid
              test ! -e \"$(dirname $(cat $HOME/where))\"; rm $HOME/where"
         ));

@@ -104,7 +104,7 @@ fn is_in_memory(folder: &Path) -> bool {
     {
         const TMPFS: i64 = 0x0102_1994;
         const RAMFS: i64 = 0x8584_58f6;
-        rustix::fs::statfs(folder).is_ok_and(|it| matches!(i64::from(it.f_type), TMPFS | RAMFS))
+        rustix::fs::statfs(folder).is_ok_and(|it| matches!(it.f_type, TMPFS | RAMFS))
     }
     #[cfg(not(target_os = "linux"))]
     {
