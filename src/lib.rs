@@ -5,7 +5,7 @@
 //!
 //! - [`vault`]: the façade that programs call: read, write, history. Everything below is reached through it.
 //! - [`policy`]: who may do what (pure), and the local trust pin.
-//! - [`format`]: comparing, picking from and generating values; it knows nothing of stores.
+//! - [`mod@format`]: comparing, picking from and generating values; it knows nothing of stores.
 //! - [`store`]: the only user of git; it moves opaque bytes.
 //! - [`crypto`]: the only user of age; seal, open, sign, verify.
 //! - [`model`]: validated data without I/O: names, numbers, times, sidecars, policies.

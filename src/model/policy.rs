@@ -319,8 +319,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_policy_round_trips(
-            names in prop::collection::btree_set("[a-z][a-z0-9]{0,12}x", 1..6),
-            envs in prop::collection::vec("[a-z][a-z0-9]{0,12}x", 0..4),
+            names in prop::collection::btree_set("[a-z][a-z0-9]{0,12}q", 1..6),
+            envs in prop::collection::vec("[a-z][a-z0-9]{0,12}q", 0..4),
             patterns in prop::collection::btree_set("[a-z]{1,5}/[a-z*]{1,5}x", 1..5),
             grant in any::<bool>(),
         ) {
