@@ -79,6 +79,10 @@ impl Vault {
             committer: options.committer.clone(),
             mode: if writing.no_commit { Mode::Stage } else { Mode::Commit },
         };
+        // Before the commit: a pin of a store that then was not made does no harm, a store that its maker's machine mistrusts would.
+        if let Some(pins) = &options.pins {
+            pins.trust(&id)?;
+        }
         made.commit = store.begin("init")?.apply(batch)?.commit.map(|commit| commit.to_string());
         Self::inspect(options)?.pin()?;
         Ok(made)

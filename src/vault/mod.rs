@@ -108,6 +108,8 @@ pub struct Vault {
     store: Store,
     authority: Authority,
     trust: Trust,
+    /// Whether this clone is known to hold this store.
+    remembered: bool,
     options: VaultOptions,
     me: Option<Me>,
     notices: Mutex<Vec<Notice>>,
@@ -120,8 +122,11 @@ impl Vault {
     /// [`VaultError`]; [`VaultError::Untrusted`] when the store is neither pinned nor said.
     pub fn open(options: VaultOptions) -> Result<Self, VaultError> {
         let vault = Self::inspect(options)?;
-        if vault.trust == Trust::Unknown {
-            return Err(VaultError::Untrusted { id: vault.authority.id });
+        match vault.trust {
+            Trust::Unknown => return Err(VaultError::Untrusted { id: vault.authority.id }),
+            // A clone that was not seen before; where nothing can be written it stays so.
+            Trust::Pinned if !vault.remembered => drop(vault.remember()),
+            Trust::Pinned | Trust::Said => {}
         }
         Ok(vault)
     }
@@ -134,11 +139,11 @@ impl Vault {
         let store = Store::discover(&options.start, options.store.as_deref(), options.store_options())?;
         let mut notices = Vec::new();
         if options.recover && store.pending_recovery() {
-            notices.extend(store.recover()?.map(Notice::Recovered));
+            notices.extend(recovered(&store)?.map(Notice::Recovered));
         }
         let authority = read::authority(&store)?;
-        let trust = judge(&store, &options, authority.id)?;
-        Ok(Self { store, authority, trust, options, me: None, notices: Mutex::new(notices) })
+        let (trust, remembered) = judge(&store, &options, authority.id)?;
+        Ok(Self { store, authority, trust, remembered, options, me: None, notices: Mutex::new(notices) })
     }
 
     /// Works as the first of `identities` whose signing key the policy gives to a member.
@@ -163,8 +168,14 @@ impl Vault {
     pub fn pin(&self) -> Result<(), VaultError> {
         let Some(pins) = &self.options.pins else { return Ok(()) };
         pins.trust(&self.authority.id)?;
+        self.remember()
+    }
+
+    /// Remembers which store this clone holds, so that another in its place is noticed.
+    fn remember(&self) -> Result<(), VaultError> {
+        let Some(pins) = &self.options.pins else { return Ok(()) };
         if let Some(clone) = self.store.clone_id(true)? {
-            pins.remember(&clone, &self.place(), &self.authority.id)?;
+            pins.remember(&clone, &place_of(&self.store), &self.authority.id)?;
         }
         Ok(())
     }
@@ -228,10 +239,6 @@ impl Vault {
     fn me(&self) -> Result<&Me, VaultError> {
         self.me.as_ref().ok_or(VaultError::NoIdentity)
     }
-
-    fn place(&self) -> String {
-        place_of(&self.store)
-    }
 }
 
 /// The store's place in its work tree, by which a clone's stores are told apart.
@@ -239,24 +246,29 @@ fn place_of(store: &Store) -> String {
     store.prefix().unwrap_or_default().to_owned()
 }
 
-/// Whether the store found is the one that was said, or one that was pinned.
-fn judge(store: &Store, options: &VaultOptions, found: StoreId) -> Result<Trust, VaultError> {
+/// What a killed command's work came to; in a place that can't be written it stays as it is, and what is read is verified anyhow.
+fn recovered(store: &Store) -> Result<Option<Recovered>, VaultError> {
+    match store.recover() {
+        Err(crate::store::StoreError::ReadOnly { .. }) => Ok(None),
+        result => Ok(result?),
+    }
+}
+
+/// Whether the store found is the one that was said, or one that was pinned; and whether this clone is known to hold it.
+fn judge(store: &Store, options: &VaultOptions, found: StoreId) -> Result<(Trust, bool), VaultError> {
     if let Some(claim) = &options.claim {
         // Until later epochs are supported, the only epoch a chain can contain is the first, whose hash is the id.
         let fits = claim.epoch.is_none_or(|(epoch, hash)| epoch.get() == 1 && hash == *found.digest());
         if claim.id == found && fits {
-            return Ok(Trust::Said);
+            return Ok((Trust::Said, false));
         }
         return Err(VaultError::OtherStore { found, expected: claim.id, remembered: false });
     }
-    let Some(pins) = &options.pins else { return Ok(Trust::Unknown) };
-    if let Some(clone) = store.clone_id(false)? {
-        match pins.known_store(&clone, &place_of(store))? {
-            Some(expected) if expected != found => {
-                return Err(VaultError::OtherStore { found, expected, remembered: true });
-            }
-            _ => {}
-        }
+    let Some(pins) = &options.pins else { return Ok((Trust::Unknown, false)) };
+    let clone = store.clone_id(false)?;
+    let known = clone.map(|clone| pins.known_store(&clone, &place_of(store))).transpose()?.flatten();
+    if let Some(expected) = known.filter(|expected| *expected != found) {
+        return Err(VaultError::OtherStore { found, expected, remembered: true });
     }
-    Ok(if pins.trusts(&found)? { Trust::Pinned } else { Trust::Unknown })
+    Ok((if pins.trusts(&found)? { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
 }

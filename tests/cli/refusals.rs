@@ -260,16 +260,51 @@ fn repositories_that_cannot_be_written() {
     assert_eq!(split.get("A"), "one");
 }
 
+/// Runs a script as root of a name space of its own, where it can mount what it likes.
+fn with_mounts(world: &World, script: &str) -> String {
+    let mut command = world.command("unshare");
+    command.args(["--map-root-user", "--mount", "bash", "-euo", "pipefail", "-c", script]);
+    let run = World::run_command(command, b"");
+    assert_eq!(run.code, 0, "{script}: {}{}", run.out, run.err);
+    run.out + &run.err
+}
+
 #[test]
 fn a_full_disk_changes_nothing() {
     let world = World::with_secrets(&[("production/A", "one")]);
-    let before = world.commits();
-    // No file may grow beyond 0 blocks: every write fails as on a full disk (EFBIG), at the first one of ours.
-    let mut command = world.command("bash");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec vsecure update A two"]);
-    let run = World::run_command(command, b"");
-    assert_eq!(run.code, 1, "{}", run.err);
-    assert_eq!((world.get("A").as_str(), world.commits()), ("one", before));
-    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    // Less and less space: the disk is full at one step of the command after another.
+    let printed = with_mounts(
+        &world,
+        "mkdir $HOME/ram; mount -t tmpfs -o size=900k tmpfs $HOME/ram; cp -r . $HOME/ram/project; cd $HOME/ram/project
+         vsecure config:set lock_timeout 1s; refused=0
+         for free in 0 4 8 16 24 32 40 48; do
+             left=$(df --output=avail -k . | tail -1); head -c $(((left - free) * 1024)) /dev/zero > ../filler
+             if vsecure update A \"value $free\" 2> ../error; then expected=\"value $free\"; else
+                 test $? = 1; grep -q 'no space left' ../error || cat ../error; refused=$((refused + 1)); expected=$(cat ../before 2>/dev/null || echo one); fi
+             rm ../filler
+             test \"$(vsecure get A)\" = \"$expected\"; echo \"$expected\" > ../before
+             test -z \"$(git status --porcelain)\"; git fsck --strict --no-dangling
+             test -z \"$(find .git -name '*.lock')\"
+         done
+         echo refused $refused",
+    );
+    let refused: usize = printed.split("refused ").nth(1).unwrap().trim().split('\n').next().unwrap().parse().unwrap();
+    assert!((2..8).contains(&refused), "some must be refused and some succeed: {printed}");
+    assert!(!printed.contains("error:"), "{printed}");
+}
+
+#[test]
+fn a_repository_that_is_read_only_is_read_and_not_written() {
+    let world = World::with_secrets(&[("production/A", "one")]);
     world.ok(&["update", "A", "two"]);
+    let printed = with_mounts(
+        &world,
+        "mount --bind . .; mount -o remount,bind,ro .; cd $PWD
+         test $(vsecure get A) = two; test $(vsecure get A --version 1) = one; vsecure list; vsecure status >/dev/null; vsecure versions A >/dev/null
+         for line in 'update A x' 'create B x' 'delete A' 'update A x --no-commit'; do
+             if vsecure $line; then exit 9; else test $? = 1; fi
+         done",
+    );
+    assert_eq!(printed.matches("can't be written").count(), 4, "{printed}");
+    assert_eq!(world.get("A"), "two");
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 11] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
@@ -12,6 +12,7 @@ const TOOLS: [(&str, &str); 10] = [
     ("gpg", "gnupg"),
     ("script", "bsdutils"),
     ("strace", "strace"),
+    ("unshare", "util-linux"),
     ("bash", "bash"),
     ("zsh", "zsh"),
     ("fish", "fish"),
@@ -43,7 +44,7 @@ fn test() -> Result<(), String> {
     if !missing.is_empty() {
         return Err(format!("these programs are needed for the tests and are not there: {}", missing.join(", ")));
     }
-    cargo(&["test", "--workspace", "--locked"])
+    cargo(&["test", "--package", "vsecure", "--locked", "--lib", "--bins", "--tests"])
 }
 
 /// Whether `program` is on the path.
