@@ -140,7 +140,7 @@ pub fn first_positional(command: &clap::Command, words: &[OsString], start: usiz
 fn usage_error(error: &clap::Error) -> CommandError {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Help that nobody reads on (a closed pipe) is no error.
-        let _ = write!(std::io::stdout(), "{}", error.render());
+        let _ = writeln!(std::io::stdout(), "{}", error.render().to_string().trim_end());
         return CommandError::Shown;
     }
     let text = |kind| match error.get(kind) {

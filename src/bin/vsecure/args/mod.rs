@@ -83,24 +83,6 @@ pub enum Command {
         after_help = "Examples:\n  vsecure trust\n  export VSECURE_STORE_ID=$(vsecure trust --export)   # for CI"
     )]
     Trust(TrustArgs),
-    /// Make a private key
-    #[command(
-        name = "keys:generate",
-        after_help = "Example:\n  vsecure keys:generate --output ~/.config/vsecure/identity.txt"
-    )]
-    KeysGenerate(KeysGenerateArgs),
-    /// Show your public keys and their fingerprints
-    #[command(name = "keys:show", after_help = "Example:\n  vsecure keys:show")]
-    KeysShow,
-    /// Print a setting of this machine
-    #[command(name = "config:get", after_help = "Example:\n  vsecure config:get lock_timeout")]
-    ConfigGet(ConfigGetArgs),
-    /// Change a setting of this machine
-    #[command(name = "config:set", after_help = "Example:\n  vsecure config:set commit false")]
-    ConfigSet(ConfigSetArgs),
-    /// List the settings of this machine
-    #[command(name = "config:list", after_help = "Example:\n  vsecure config:list")]
-    ConfigList,
     /// Print the completion script of a shell
     #[command(
         after_help = "Examples:\n  source <(vsecure completions bash)\n  vsecure completions fish > ~/.config/fish/completions/vsecure.fish"
@@ -177,6 +159,24 @@ pub enum Command {
     /// Edit a value in your editor
     #[command(name = "secrets:edit", after_help = "Example:\n  EDITOR=nano vsecure secrets:edit APP_CONFIG")]
     Edit(EditArgs),
+    /// Make a private key
+    #[command(
+        name = "keys:generate",
+        after_help = "Example:\n  vsecure keys:generate --output ~/.config/vsecure/identity.txt"
+    )]
+    KeysGenerate(KeysGenerateArgs),
+    /// Show your public keys and their fingerprints
+    #[command(name = "keys:show", after_help = "Example:\n  vsecure keys:show")]
+    KeysShow,
+    /// Print a setting of this machine
+    #[command(name = "config:get", after_help = "Example:\n  vsecure config:get lock_timeout")]
+    ConfigGet(ConfigGetArgs),
+    /// Change a setting of this machine
+    #[command(name = "config:set", after_help = "Example:\n  vsecure config:set commit false")]
+    ConfigSet(ConfigSetArgs),
+    /// List the settings of this machine
+    #[command(name = "config:list", after_help = "Example:\n  vsecure config:list")]
+    ConfigList,
     /// What completion scripts call
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
