@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use curve25519_dalek::montgomery::MontgomeryPoint;
 
 use crate::model::Fingerprint;
 
@@ -68,13 +67,32 @@ fn parse_ssh_ed25519(text: &str) -> Result<[u8; 32], KeyError> {
     key.try_into().map_err(|_| KeyError::Malformed)
 }
 
+/// The two points of order 8 on Curve25519 (u-coordinates, little-endian); the other points of low order are 0, 1, p-1, p and p+1.
+const ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+];
+
 /// Whether an age recipient is a point with which every key agreement gives the same, known key. The age library would panic.
 fn is_low_order(text: &str) -> bool {
     let bytes =
         age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, bytes| Ok(bytes.collect::<Vec<u8>>()));
     let point: Option<[u8; 32]> = bytes.ok().and_then(|bytes| bytes.try_into().ok());
-    // A clamped scalar is a multiple of the cofactor: it takes just these points to zero.
-    point.is_none_or(|point| MontgomeryPoint(point).mul_clamped([0; 32]).to_bytes() == [0; 32])
+    let Some(mut point) = point else { return true };
+    // X25519 ignores the top bit.
+    if let Some(last) = point.last_mut() {
+        *last &= 0x7f;
+    }
+    let [first, middle @ .., last] = &point;
+    let zero_or_one = *first <= 1 && *last == 0 && middle.iter().all(|byte| *byte == 0);
+    let about_p = (0xec..=0xee).contains(first) && *last == 0x7f && middle.iter().all(|byte| *byte == 0xff);
+    zero_or_one || about_p || ORDER_8.contains(&point)
 }
 
 fn ssh_text(key: &[u8; 32]) -> String {

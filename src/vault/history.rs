@@ -156,7 +156,7 @@ impl Vault {
         for entry in history.entries.iter().rev() {
             let Some(blob) = &entry.blob else { continue };
             let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
-            match self.verified_revision(file, path) {
+            match Signed::verify(&self.authority, file, path) {
                 Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit) }),
                 Err(_) => invalid += 1,
             }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
 use crate::crypto::SecretBytes;
 use crate::model::{
-    Environment, Epoch, MAX_POLICY_BYTES, MetadataKey, MetadataValue, Pattern, SecretName, SecretPath, Sidecar, Span,
-    Tag,
+    Environment, Epoch, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, MetadataKey, MetadataValue, Pattern, SecretName,
+    SecretPath, Sidecar, Span, Tag,
 };
 use crate::policy::Action;
-use crate::store::{Store, StorePath};
+use crate::store::Store;
 
 use super::authority::Authority;
 use super::files::Files;
@@ -173,30 +175,41 @@ impl Vault {
     }
 
     fn all(&self) -> Result<Listing, VaultError> {
-        let mut entries = BTreeMap::new();
+        let mut files = Vec::new();
         let mut faults = Vec::new();
         for file in self.store.list(&layout::place(layout::SECRETS))? {
-            match self.classify(&file) {
-                Ok(layout::Entry::Sidecar(path)) => match self.revision(&self.store, &path) {
-                    Ok(Some(signed)) if signed.sidecar.is_tombstone() => {}
-                    Ok(Some(Signed { sidecar, .. })) => drop(entries.insert(path, Entry { sidecar })),
-                    Ok(None) => {}
-                    Err(error) => faults.push(error),
-                },
+            match layout::classify(&file) {
+                Ok(layout::Entry::Sidecar(path)) => {
+                    let read = self.store.read(&file, MAX_SIDECAR_BYTES as u64);
+                    files.push(read.map(|bytes| (file, path, bytes.unwrap_or_default())));
+                }
                 Ok(layout::Entry::Value(path)) => {
                     if self.store.read(&layout::sidecar(&path), u64::MAX)?.is_none() {
                         faults.push(refused(&file, Flaw::Unsigned));
                     }
                 }
                 Ok(layout::Entry::Other) => {}
+                Err(error) => faults.push(refused(&file, Flaw::BadName(error))),
+            }
+        }
+        // Verifying is what takes time, and each file is by itself.
+        let authority = &self.authority;
+        let verified: Vec<Result<Signed, VaultError>> = files
+            .into_par_iter()
+            .map(|read| {
+                let (file, path, bytes) = read?;
+                Signed::verify(authority, bytes, &path).map_err(|flaw| refused(&file, flaw))
+            })
+            .collect();
+        let mut entries = BTreeMap::new();
+        for result in verified {
+            match result {
+                Ok(signed) if signed.sidecar.is_tombstone() => {}
+                Ok(Signed { sidecar, .. }) => drop(entries.insert(sidecar.path.clone(), Entry { sidecar })),
                 Err(error) => faults.push(error),
             }
         }
         Ok(Listing { entries: entries.into_values().collect(), refused: faults })
-    }
-
-    fn classify(&self, file: &StorePath) -> Result<layout::Entry, VaultError> {
-        layout::classify(file).map_err(|error| refused(file, Flaw::BadName(error)))
     }
 
     fn selects(&self, selection: &Selection, sidecar: &Sidecar) -> bool {

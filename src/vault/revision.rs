@@ -3,6 +3,7 @@
 use crate::crypto::{self, Context, OpenError, SecretBytes};
 use crate::model::{Digest, Fingerprint, MAX_SIDECAR_BYTES, SecretPath, Sidecar, Source};
 
+use super::authority::Authority;
 use super::files::Files;
 use super::{Flaw, Me, Vault, VaultError, layout};
 use crate::store::StoreError;
@@ -16,6 +17,15 @@ pub(super) struct Signed {
 }
 
 impl Signed {
+    /// Verifies `file` as the sidecar of `path`.
+    pub(super) fn verify(authority: &Authority, file: Vec<u8>, path: &SecretPath) -> Result<Self, Flaw> {
+        let sidecar = authority.verify_sidecar(&file)?;
+        if sidecar.path != *path {
+            return Err(Flaw::Moved { stated: sidecar.path });
+        }
+        Ok(Self { digest: Digest::of(&file), sidecar, file })
+    }
+
     /// How a later revision names this one as the source of its value.
     pub(super) fn as_source(&self) -> Source {
         Source { path: self.sidecar.path.clone(), sha256: self.digest }
@@ -39,16 +49,7 @@ impl Vault {
                 Err(error) => Err(error.into()),
             };
         };
-        self.verified_revision(file, path).map(Some).map_err(|flaw| refused(&place, flaw))
-    }
-
-    /// Verifies `file` as the sidecar of `path`.
-    pub(super) fn verified_revision(&self, file: Vec<u8>, path: &SecretPath) -> Result<Signed, Flaw> {
-        let sidecar = self.authority.verify_sidecar(&file)?;
-        if sidecar.path != *path {
-            return Err(Flaw::Moved { stated: sidecar.path });
-        }
-        Ok(Signed { digest: Digest::of(&file), sidecar, file })
+        Signed::verify(&self.authority, file, path).map(Some).map_err(|flaw| refused(&place, flaw))
     }
 
     /// The age file that goes with `signed`: its size and hash are as signed. None for a tombstone.

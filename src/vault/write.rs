@@ -154,7 +154,7 @@ impl Vault {
         let committed = match (file, &current) {
             (None, _) => None,
             (Some(file), Some(current)) if current.file == file => Some(current.clone()),
-            (Some(file), _) => Some(self.verified_revision(file, path).map_err(|flaw| refused(&place, flaw))?),
+            (Some(file), _) => Some(Signed::verify(&self.authority, file, path).map_err(|flaw| refused(&place, flaw))?),
         };
         let position = Position { path: path.clone(), current, committed };
         if self.fits(&position) { Ok(position) } else { Err(VaultError::Diverged { file: place.as_str().to_owned() }) }
