@@ -35,8 +35,8 @@ impl Context {
         STANDARD_NO_PAD.encode(self.0)
     }
 
-    /// Reads a stanza's argument; none unless it is the one spelling of 32 bytes.
-    pub(super) fn from_argument(text: &str) -> Option<Self> {
-        STANDARD_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    /// Whether `text` can be a stanza's argument: the one spelling of 32 bytes.
+    pub(super) fn is_argument(text: &str) -> bool {
+        STANDARD_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
     }
 }

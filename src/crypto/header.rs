@@ -50,13 +50,6 @@ pub enum HeaderError {
     OtherRecipients,
 }
 
-/// What a header says of the value's place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// The context stanza's hash.
-    pub context: Context,
-}
-
 struct Stanza<'a> {
     tag: &'a str,
     args: Vec<&'a str>,
@@ -67,7 +60,7 @@ struct Stanza<'a> {
 ///
 /// # Errors
 /// [`HeaderError`] for everything but exactly one context stanza, one stanza for each of `holders`, and at most one grease stanza.
-pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<Header, HeaderError> {
+pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<(), HeaderError> {
     let stanzas = stanzas(file)?;
     let (first, rest) = stanzas.split_first().ok_or(HeaderError::NoContext)?;
     let contexts = stanzas.iter().filter(|stanza| stanza.tag == CONTEXT_TAG).count();
@@ -76,11 +69,13 @@ pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<Header, HeaderError>
         rest.iter().chain([first]).try_for_each(|stanza| check_kind(stanza).map(drop))?;
         return Err(HeaderError::NoContext);
     }
-    let context = match (first.args.as_slice(), first.body_bytes) {
-        ([argument], 0) if contexts == 1 && first.tag == CONTEXT_TAG => Context::from_argument(argument),
-        _ => None,
+    let fits = match first.args.as_slice() {
+        [argument] => first.tag == CONTEXT_TAG && first.body_bytes == 0 && Context::is_argument(argument),
+        _ => false,
     };
-    let context = context.ok_or(HeaderError::BadContext)?;
+    if contexts != 1 || !fits {
+        return Err(HeaderError::BadContext);
+    }
     let mut readers = 0;
     let mut grease = 0;
     for stanza in rest {
@@ -97,7 +92,7 @@ pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<Header, HeaderError>
     if readers != holders.len() {
         return Err(HeaderError::OtherRecipients);
     }
-    Ok(Header { context })
+    Ok(())
 }
 
 enum Kind {

@@ -17,7 +17,7 @@ mod signature;
 
 pub use context::Context;
 pub use document::{SignedDocumentError, VerifiedDocument, sign_document, verify_document};
-pub use header::{Header, HeaderError, scan};
+pub use header::{HeaderError, scan};
 pub use identity::{Identity, IdentityError, NoPassphrase, PassphraseError, PassphraseSource, parse_identities};
 pub use identity_file::{IdentityFileError, IdentityWarning, read_identity_file, write_new_identity_file};
 pub use keys::{KeyError, Recipient, VerifyingKey};

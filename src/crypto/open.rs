@@ -35,7 +35,7 @@ struct Hinted<'a> {
     /// Index among the readers' stanzas.
     hint: Option<usize>,
     context: Context,
-    /// Set when age's own parse of the header has another context than the scan.
+    /// Set when the header, as age itself parsed it, is for another place. Compared before any key agreement.
     mismatch: &'a Cell<bool>,
 }
 
@@ -78,10 +78,7 @@ pub fn open(
     holders: &[Fingerprint],
     identity: &Identity,
 ) -> Result<SecretBytes, OpenError> {
-    let header = scan(file, holders).map_err(OpenError::Header)?;
-    if header.context != *context {
-        return Err(OpenError::WrongContext);
-    }
+    scan(file, holders).map_err(OpenError::Header)?;
     let mine = identity.recipient().fingerprint();
     let key = identity.to_age().ok_or(OpenError::NotARecipient)?;
     let mismatch = Cell::new(false);

@@ -51,8 +51,10 @@ impl FromStr for VersionSpec {
 pub struct VersionEntry {
     /// Its number.
     pub version: Version,
-    /// The commit that brought it; none while it is not committed.
+    /// The commit that brought it; none while it is not committed, or where it lies beyond a shallow boundary.
     pub commit: Option<String>,
+    /// Whether a commit has it.
+    pub committed: bool,
     /// The commit's message, its first line.
     pub message: Option<String>,
     /// Who set the value.
@@ -91,10 +93,11 @@ pub struct Revisions {
     pub shallow: bool,
 }
 
-/// A valid revision with the commit that brought it; none while it is not committed.
+/// A valid revision with the commit that brought it; none where that is not known, or there is none.
 pub(super) struct Recorded {
     pub(super) signed: Signed,
     pub(super) commit: Option<CommitId>,
+    committed: bool,
 }
 
 /// All valid revisions of a secret, newest first.
@@ -157,7 +160,7 @@ impl Vault {
             let Some(blob) = &entry.blob else { continue };
             let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
             match Signed::verify(&self.authority, file, path) {
-                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit) }),
+                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
                 Err(_) => invalid += 1,
             }
         }
@@ -167,7 +170,11 @@ impl Vault {
         if let Some(current) = self.revision(&self.store, path)?
             && !revisions.iter().any(|it| it.signed.digest == current.digest)
         {
-            revisions.push(Recorded { signed: current, commit: None });
+            let head = self.store.head_tree()?;
+            let there =
+                head.map(|tree| tree.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64)).transpose()?.flatten();
+            let committed = there.is_some_and(|file| file == current.file);
+            revisions.push(Recorded { signed: current, commit: None, committed });
         }
         revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
@@ -201,6 +208,7 @@ impl Vault {
         Ok(VersionEntry {
             version: sidecar.version,
             commit: origin.commit.as_ref().map(ToString::to_string),
+            committed: origin.committed,
             message: self.message_of(origin)?,
             author: sidecar.value_author.clone(),
             time: sidecar.updated_at,

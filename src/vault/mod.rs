@@ -272,3 +272,6 @@ fn judge(store: &Store, options: &VaultOptions, found: StoreId) -> Result<(Trust
     }
     Ok((if pins.trusts(&found)? { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
 }
+
+#[cfg(test)]
+mod tests;

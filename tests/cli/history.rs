@@ -130,6 +130,11 @@ fn a_shallow_clone_says_so_until_it_is_deepened() {
     let versions = run(&["versions", "A", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&versions.out).unwrap();
     assert_eq!((json["shallow"].as_bool(), json["missing"].as_array().unwrap().len()), (Some(true), 3));
+    // A shallow boundary brings nothing: the commit that did is not known here.
+    assert_eq!(
+        (&json["versions"][0]["commit"], &json["versions"][0]["committed"]),
+        (&serde_json::Value::Null, &true.into())
+    );
     let refused = run(&["get", "A", "--version", "2"]);
     assert!(refused.code == 3 && refused.err.contains("git fetch --unshallow"), "{}", refused.err);
     assert_eq!(run(&["update", "A", "v5"]).code, 0);
@@ -219,7 +224,7 @@ fn an_uncommitted_change_is_replaced_by_the_next() {
     let world = versions(1);
     world.ok(&["update", "A", "two", "--no-commit"]);
     assert_eq!(world.get("A"), "two");
-    assert_eq!(world.json(&["versions", "A"])["versions"][0]["commit"], serde_json::Value::Null);
+    assert_eq!(world.json(&["versions", "A"])["versions"][0]["committed"], false);
     world.ok(&["update", "A", "two again", "--no-commit"]);
     world.ok(&["update", "A", "--add-tag", "x", "--no-commit"]);
     assert_eq!(world.json(&["status"])["uncommitted"], serde_json::json!(["production/A"]));

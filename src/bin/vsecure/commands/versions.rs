@@ -62,7 +62,7 @@ fn row(entry: &VersionEntry) -> Vec<String> {
         format!("v{}{at}{current}", entry.version),
         entry.time.to_string(),
         entry.author.to_string(),
-        short(entry.commit.as_ref()),
+        if entry.committed && entry.commit.is_none() { "beyond".to_owned() } else { short(entry.commit.as_ref()) },
         entry.message.as_deref().map(|text| escape(text).into_owned()).unwrap_or_default(),
     ]
 }
@@ -74,6 +74,7 @@ fn version_json(entry: &VersionEntry) -> Value {
         "value_author": entry.author.to_string(),
         "change": entry.change.to_string(),
         "commit": entry.commit,
+        "committed": entry.committed,
         "message": entry.message,
         "current": entry.current,
         "ambiguous": entry.ambiguous,
