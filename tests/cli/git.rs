@@ -54,7 +54,7 @@ fn an_edit_of_the_same_second_is_not_hidden_by_our_index() {
     // What git can tell by is made equal: time (in a second long past), size, inode; and it is told to ignore the rest.
     world.sh(
         "git config core.trustctime false; printf aaaa > code; touch -d @1000000000 code; git add code
-         touch -d @1000000000 .git/index; printf bbbb > code; touch -d @1000000000 code; git status --porcelain | grep -q '^AM code'",
+         touch -d @1000000000 .git/index; printf bbbb > code; touch -d @1000000000 code; git --no-optional-locks status --porcelain | grep -q '^AM code'",
     );
     world.ok(&["update", "A", "two"]);
     assert_eq!(world.git(&["status", "--porcelain"]), "AM code\n");
