@@ -10,6 +10,15 @@ use rustix::io::Errno;
 
 use super::{Store, StoreError, StorePath};
 
+/// What is below a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Plain files, sorted.
+    pub files: Vec<StorePath>,
+    /// Links, submodules and the like, and names that no file of a store has; escape them when shown.
+    pub others: Vec<String>,
+}
+
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
 fn not_plain(path: &StorePath) -> StoreError {
@@ -45,24 +54,23 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// All plain files below `folder`, sorted; names that begin with a dot are not the store's and are left out.
+    /// Everything below `folder`; names that begin with a dot are not the store's and are left out.
     ///
     /// # Errors
-    /// [`StoreError::NotPlain`] for a link or the like beneath it, or the operating system's.
-    pub fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
-        let mut found = Vec::new();
+    /// [`StoreError`] when a folder can't be read.
+    pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        let mut found = Listed::default();
         let mut folders = vec![folder.clone()];
         while let Some(folder) = folders.pop() {
             for (name, kind) in self.names(&folder)? {
-                let path = folder.join(&name).map_err(|_| StoreError::BadPath)?;
-                match kind {
-                    FileType::Directory => folders.push(path),
-                    FileType::RegularFile => found.push(path),
-                    _ => return Err(not_plain(&path)),
+                match (folder.join(&name), kind) {
+                    (Ok(path), FileType::Directory) => folders.push(path),
+                    (Ok(path), FileType::RegularFile) => found.files.push(path),
+                    _ => found.others.push(format!("{folder}/{name}")),
                 }
             }
         }
-        found.sort_unstable();
+        found.files.sort_unstable();
         Ok(found)
     }
 
@@ -80,7 +88,8 @@ impl Store {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&open).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_str().map_err(|_| StoreError::BadPath)?.to_owned();
+            // A name that is not text is no name of ours; it is shown, not opened.
+            let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') {
                 continue;
             }

@@ -11,6 +11,8 @@ use super::StoreError;
 use super::locate::GitPlace;
 
 const PAUSE: Duration = Duration::from_millis(10);
+#[expect(clippy::cast_possible_wrap, reason = "the flag is a bit")]
+pub(super) const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 const MAX_HOLDER_BYTES: u64 = 200;
 
 /// Our lock, held until dropped. The system releases it when the process ends, however it ends.
@@ -21,7 +23,8 @@ pub(super) struct Lock {
 
 /// Makes a private folder of ours.
 pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
-    if path.is_dir() {
+    // A link in its place leads out of the repository: making the folder then fails, as it should.
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StoreError::io(path, error))
@@ -29,7 +32,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
 
 fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.read(true).write(true).mode(0o600).custom_flags(NOFOLLOW);
     options
 }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub use batch::{Batch, FileChange, Mode, Person};
 pub use error::StoreError;
+pub use files::Listed;
 pub use history::{HistoryEntry, PathHistory};
 pub use path::{StorePath, StorePathError};
 pub use recover::Recovered;

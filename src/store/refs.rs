@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use git2::{ErrorCode, Oid, Signature};
@@ -94,5 +95,5 @@ fn append(path: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    OpenOptions::new().append(true).create(true).open(path)?.write_all(line.as_bytes())
+    OpenOptions::new().append(true).create(true).custom_flags(lock::NOFOLLOW).open(path)?.write_all(line.as_bytes())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
 
-use super::{Store, StoreError, StorePath};
+use super::{Listed, Store, StoreError, StorePath};
 
 const LINK: i32 = 0o120_000;
 
@@ -191,32 +191,31 @@ impl Tree<'_> {
         }
     }
 
-    /// All plain files below `folder`, sorted.
+    /// Everything below `folder`.
     ///
     /// # Errors
-    /// [`StoreError::NotPlain`] for links and submodules beneath it, or git's.
-    pub fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
-        let Some(root) = self.root else { return Ok(Vec::new()) };
+    /// [`StoreError::NotPlain`] when something else is in its place, or git's.
+    pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        let Some(root) = self.root else { return Ok(Listed::default()) };
         let start = match self.repository.find_tree(root)?.get_path(folder.as_str().as_ref()) {
             Ok(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
             Ok(_) => return Err(StoreError::NotPlain { path: folder.to_string() }),
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Vec::new()),
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Listed::default()),
             Err(error) => return Err(error.into()),
         };
-        let mut found = Vec::new();
+        let mut found = Listed::default();
         let mut folders = vec![(folder.clone(), start)];
         while let Some((folder, id)) = folders.pop() {
             for entry in &self.repository.find_tree(id)? {
-                let name = entry.name().map_err(|_| StoreError::BadPath)?;
-                let path = folder.join(name).map_err(|_| StoreError::BadPath)?;
-                match entry.kind() {
-                    Some(ObjectType::Tree) => folders.push((path, entry.id())),
-                    Some(ObjectType::Blob) if entry.filemode() != LINK => found.push(path),
-                    _ => return Err(StoreError::NotPlain { path: path.to_string() }),
+                let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+                match (folder.join(&name), entry.kind()) {
+                    (Ok(path), Some(ObjectType::Tree)) => folders.push((path, entry.id())),
+                    (Ok(path), Some(ObjectType::Blob)) if entry.filemode() != LINK => found.files.push(path),
+                    _ => found.others.push(format!("{folder}/{name}")),
                 }
             }
         }
-        found.sort_unstable();
+        found.files.sort_unstable();
         Ok(found)
     }
 }

@@ -55,6 +55,9 @@ pub enum Flaw {
     /// An age file without a sidecar.
     #[error("nobody signed for it: there is an `.age` file, and no `.yaml` beside it")]
     Unsigned,
+    /// No plain file: a link, a submodule, or a name that no file of a store has.
+    #[error("it is no plain file of a store")]
+    NotPlain,
     /// A file whose name is not a secret's.
     #[error("its name is not one that a secret may have")]
     BadName(#[source] NameError),

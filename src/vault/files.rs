@@ -1,14 +1,14 @@
 //! One way of reading a store's files, whether they lie in the work tree or in a commit.
 
-use crate::store::{Store, StoreError, StorePath, Tree};
+use crate::store::{Listed, Store, StoreError, StorePath, Tree};
 
 /// A set of files to read from: the work tree's, or those of a commit.
 pub(super) trait Files {
     /// The file's bytes; none when there is no such file. At most `max` bytes.
     fn read(&self, file: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// All files below `folder`, sorted.
-    fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError>;
+    /// Everything below `folder`.
+    fn list(&self, folder: &StorePath) -> Result<Listed, StoreError>;
 }
 
 impl Files for Store {
@@ -16,7 +16,7 @@ impl Files for Store {
         self.read(file, max)
     }
 
-    fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
+    fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
     }
 }
@@ -26,7 +26,7 @@ impl Files for Tree<'_> {
         self.read(file, max)
     }
 
-    fn list(&self, folder: &StorePath) -> Result<Vec<StorePath>, StoreError> {
+    fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
     }
 }

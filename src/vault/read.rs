@@ -10,7 +10,7 @@ use crate::model::{
     SecretPath, Sidecar, Span, Tag,
 };
 use crate::policy::Action;
-use crate::store::Store;
+use crate::store::{Listed, Store};
 
 use super::authority::Authority;
 use super::files::Files;
@@ -70,7 +70,7 @@ pub(super) fn authority(store: &Store) -> Result<Authority, VaultError> {
     if store.read(&layout::epoch(Epoch::FIRST.next()), u64::MAX)?.is_some() {
         return Err(VaultError::Newer { what: "a policy beyond epoch 1" });
     }
-    if !store.list(&layout::place(layout::GRANTS))?.is_empty() {
+    if store.list(&layout::place(layout::GRANTS))? != Listed::default() {
         return Err(VaultError::Newer { what: "grants" });
     }
     Authority::of_first_epoch(&file).map_err(|flaw| refused(&place, flaw))
@@ -177,7 +177,9 @@ impl Vault {
     fn all(&self) -> Result<Listing, VaultError> {
         let mut files = Vec::new();
         let mut faults = Vec::new();
-        for file in self.store.list(&layout::place(layout::SECRETS))? {
+        let listed = self.store.list(&layout::place(layout::SECRETS))?;
+        faults.extend(listed.others.into_iter().map(|file| VaultError::Refused { file, flaw: Flaw::NotPlain }));
+        for file in listed.files {
             match layout::classify(&file) {
                 Ok(layout::Entry::Sidecar(path)) => {
                     let read = self.store.read(&file, MAX_SIDECAR_BYTES as u64);
@@ -228,7 +230,7 @@ impl Vault {
     #[must_use]
     pub fn paths_unverified(&self) -> Vec<SecretPath> {
         let listed = self.store.list(&layout::place(layout::SECRETS)).unwrap_or_default();
-        let values = listed.iter().filter_map(|file| match layout::classify(file) {
+        let values = listed.files.iter().filter_map(|file| match layout::classify(file) {
             Ok(layout::Entry::Value(path)) => Some(path),
             _ => None,
         });

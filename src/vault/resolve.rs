@@ -211,7 +211,7 @@ impl Vault {
     fn nearest_secret(&self, files: &dyn Files, wanted: &SecretName) -> Option<SecretPath> {
         let wanted = wanted.as_str().to_ascii_lowercase();
         let listed = files.list(&layout::place(layout::SECRETS)).ok()?;
-        let paths = listed.iter().filter_map(|file| match layout::classify(file) {
+        let paths = listed.files.iter().filter_map(|file| match layout::classify(file) {
             Ok(layout::Entry::Sidecar(path)) => Some(path),
             _ => None,
         });

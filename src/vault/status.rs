@@ -79,8 +79,8 @@ impl Vault {
         let limit = MAX_SIDECAR_BYTES as u64;
         let head = self.store.head_tree()?;
         let secrets = layout::place(layout::SECRETS);
-        let mut files = self.store.list(&secrets)?;
-        files.extend(head.as_ref().map(|tree| tree.list(&secrets)).transpose()?.into_iter().flatten());
+        let mut files = self.store.list(&secrets)?.files;
+        files.extend(head.as_ref().map(|tree| tree.list(&secrets)).transpose()?.into_iter().flat_map(|it| it.files));
         files.sort();
         files.dedup();
         let mut found = Vec::new();

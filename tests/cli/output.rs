@@ -172,6 +172,10 @@ fn hostile_text_does_not_reach_the_terminal() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.ok(&["update", "A", "two", "-m", "\u{1b}[2Jcleared\u{202e}"]);
     fs::write(world.file("secrets/production/\u{1b}[31mred.yaml"), "x").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.file("secrets/production/LINK.yaml")).unwrap();
+    let run = world.run(&["list"]);
+    assert_eq!((run.code, run.out.as_str()), (6, "production/A\n"), "one bad name hides nothing else: {}", run.err);
+    assert!(run.err.contains("\\u{1b}[31mred.yaml") && run.err.contains("LINK.yaml"), "{}", run.err);
     for arguments in [vec!["versions", "A"], vec!["versions", "A", "--all"], vec!["list"], vec!["status"]] {
         let run = world.run(&arguments);
         assert!(!run.out.contains('\u{1b}') && !run.err.contains('\u{1b}'), "{arguments:?}: {}{}", run.out, run.err);

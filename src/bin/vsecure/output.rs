@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
-use vsecure::format::escape;
+use vsecure::format::{escape, escape_lines};
 use vsecure::model::{Change, Sidecar};
 use vsecure::vault::Outcome;
 
@@ -104,7 +104,7 @@ impl Output {
 
 fn note(text: &str) {
     // There is nobody left to tell when standard error is gone.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", escape_lines(text));
 }
 
 fn sentence(outcome: &Outcome, dry_run: bool) -> String {

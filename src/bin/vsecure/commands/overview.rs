@@ -1,6 +1,7 @@
 //! The bare `vsecure`: what there is, where one is and as whom, and the likely next step.
 
 use clap::CommandFactory as _;
+use vsecure::format::escape;
 use vsecure::vault::{Trust, Vault, VaultError};
 
 use super::status::trust_word;
@@ -43,7 +44,8 @@ fn whereabouts(app: &App) -> anyhow::Result<Vec<String>> {
         }
         Err(error) => return Ok(here(told(&error), "vsecure status")),
     };
-    let store = format!("{} ({})", vault.root().display(), trust_word(vault.trust()));
+    let place = vault.root().display().to_string();
+    let store = format!("{} ({})", escape(&place), trust_word(vault.trust()));
     if vault.trust() == Trust::Unknown {
         return Ok(here(store, "vsecure trust"));
     }

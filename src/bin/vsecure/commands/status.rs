@@ -1,6 +1,7 @@
 //! `status`.
 
 use serde_json::{Value, json};
+use vsecure::format::escape;
 use vsecure::model::SecretPath;
 use vsecure::vault::{Status, Trust, Vault};
 
@@ -16,7 +17,7 @@ pub fn run(app: &App) -> anyhow::Result<()> {
     if app.output.json {
         return Ok(app.output.value(&status_json(&status))?);
     }
-    let line = |label: &str, text: String| app.output.line(&format!("{label:<13}{text}"));
+    let line = |label: &str, text: String| app.output.line(&format!("{label:<13}{}", escape(&text)));
     line("store", status.root.display().to_string())?;
     line("store id", format!("{} ({})", status.id, trust_word(status.trust)))?;
     let who = match (&status.member, identity) {
