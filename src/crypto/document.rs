@@ -8,7 +8,8 @@ const MARKER: &[u8] = b"signature: |";
 const INDENT: &str = "  ";
 
 /// Why a signed document is refused, or can't be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum SignedDocumentError {
     /// No line `signature: |`.
     #[error("it has no signature")]

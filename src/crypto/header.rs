@@ -16,7 +16,8 @@ const GREASE_ENDING: &str = "-grease";
 const MAX_GREASE_BYTES: usize = 512;
 
 /// Why a header is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum HeaderError {
     /// Not an age file.
     #[error("it is not an age file")]

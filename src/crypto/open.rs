@@ -13,7 +13,8 @@ use super::secret::SecretBytes;
 use crate::model::Fingerprint;
 
 /// Why a value can't be opened. age's own texts are not passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum OpenError {
     /// The header is not what a value's header is.
     #[error("its header is refused")]

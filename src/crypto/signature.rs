@@ -42,7 +42,8 @@ impl Namespace {
 }
 
 /// What is wrong with a signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum SignatureError {
     /// Not an SSH signature in its armour.
     #[error("this is not an SSH signature")]

@@ -12,7 +12,8 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 /// Why the body of a document is refused, after its signature was found right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum DocumentError {
     /// Over the limit of its kind, in bytes.
     #[error("the document is larger than {limit} bytes")]

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong with files and git. Texts of git are kept as sources, and are for a terminal only after escaping.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum StoreError {
     /// No `.vsecure` directory here or above.
     #[error("there is no vsecure store in {} or above", start.display())]

@@ -17,6 +17,8 @@ mod objects;
 mod path;
 mod recover;
 mod refs;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod tree;
 

@@ -29,16 +29,15 @@ impl Vault {
     /// [`VaultError::Exists`], [`VaultError::CaseTwin`], or a right that lacks.
     pub fn demand_free(&self, path: &SecretPath) -> Result<(), VaultError> {
         self.demand(Action::Write, path)?;
+        self.refuse_case_twin(path)?;
         match self.revision(&self.store, path)? {
             Some(signed) if !signed.sidecar.is_tombstone() => Err(VaultError::Exists { path: path.clone() }),
-            _ => self.refuse_case_twin(path),
+            _ => Ok(()),
         }
     }
 
     fn plan_create(&self, request: &Create, base: Base<'_>) -> Result<Plan, VaultError> {
-        let position = self.position(base, &request.path)?;
-        position.demand_free()?;
-        self.refuse_case_twin(&request.path)?;
+        let position = self.free_position(base, &request.path)?;
         let mut sidecar = self.draft(&position, Change::Create)?;
         sidecar.created_at = self.options.now;
         sidecar.tags = request.tags.iter().cloned().collect();

@@ -8,7 +8,8 @@ use crate::policy::{Action, PinError};
 use crate::store::StoreError;
 
 /// What is wrong with a signed file of the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Flaw {
     /// Its signature is missing, malformed or wrong.
     #[error("its signature does not hold")]
@@ -63,8 +64,24 @@ pub enum Flaw {
     BadName(#[source] NameError),
 }
 
+impl Flaw {
+    /// The kind of refusal, in one word that programs can compare: the innermost reason.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Signature(SignedDocumentError::Trailer(reason)) => reason.into(),
+            Self::Signature(reason) => reason.into(),
+            Self::Document(reason) => reason.into(),
+            Self::Value(OpenError::Header(reason)) => reason.into(),
+            Self::Value(reason) => reason.into(),
+            flaw => flaw.into(),
+        }
+    }
+}
+
 /// Everything that a vault refuses or fails at.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum VaultError {
     /// Git, files, locks.
     #[error(transparent)]
@@ -313,6 +330,18 @@ pub enum VaultError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
+}
+
+impl VaultError {
+    /// The kind of refusal or failure, in one word that programs can compare.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Store(reason) => reason.into(),
+            Self::Refused { flaw, .. } => flaw.kind(),
+            error => error.into(),
+        }
+    }
 }
 
 const fn verb(action: Action) -> &'static str {

@@ -50,9 +50,7 @@ impl Vault {
     ) -> Result<Plan, VaultError> {
         let source = self.position(base, from)?;
         let signed = source.living()?;
-        let target = self.position(base, to)?;
-        target.demand_free()?;
-        self.refuse_case_twin(to)?;
+        let target = self.free_position(base, to)?;
         let value = self.reading(&self.store, signed)?.value;
         let mut sidecar = self.draft(&target, change)?;
         let age = self.put_value(&mut sidecar, target.next_version(), &value)?;

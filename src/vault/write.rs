@@ -160,6 +160,15 @@ impl Vault {
         if self.fits(&position) { Ok(position) } else { Err(VaultError::Diverged { file: place.as_str().to_owned() }) }
     }
 
+    /// Where `path` stands, for something new to be put there. Twins first: on a file system that folds case, a twin's file is found
+    /// under this name too, and would be refused as moved.
+    pub(super) fn free_position(&self, base: Base<'_>, path: &SecretPath) -> Result<Position, VaultError> {
+        self.refuse_case_twin(path)?;
+        let position = self.position(base, path)?;
+        position.demand_free()?;
+        Ok(position)
+    }
+
     fn fits(&self, position: &Position) -> bool {
         let Some(current) = &position.current else { return position.committed.is_none() };
         let sidecar = &current.sidecar;

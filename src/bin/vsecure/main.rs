@@ -16,6 +16,7 @@ mod settings;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    refuse_core_dumps();
     let words: Vec<_> = std::env::args_os().collect();
     let json = words.iter().any(|word| word == "--json");
     // Whoever types gets no candidates then, and no complaint.
@@ -25,6 +26,19 @@ fn main() -> ExitCode {
         Err(_) if completing => ExitCode::SUCCESS,
         Err(error) => report::report(&error, json),
     }
+}
+
+/// Values and keys are in this process's memory: no crash may write it to a disk. A program that we start decides for itself.
+fn refuse_core_dumps() {
+    #[cfg(target_os = "linux")]
+    let refused = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    #[cfg(not(target_os = "linux"))]
+    let refused = {
+        let none = rustix::process::Rlimit { current: Some(0), maximum: None };
+        rustix::process::setrlimit(rustix::process::Resource::Core, none)
+    };
+    // It is a second wall: a system that doesn't have it is no reason not to work.
+    let _ = refused;
 }
 
 fn run(words: Vec<std::ffi::OsString>) -> anyhow::Result<()> {

@@ -108,7 +108,8 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let told = told.into_iter().map(String::as_str).collect::<Vec<_>>().join(": ");
     let help = help.map(|help| escape(&help).into_owned());
     let text = if json {
-        let error = serde_json::json!({ "message": told, "help": help, "exit_code": code });
+        let kind = error.downcast_ref::<VaultError>().map(VaultError::kind);
+        let error = serde_json::json!({ "message": told, "kind": kind, "help": help, "exit_code": code });
         format!("{}\n", serde_json::json!({ "format": 1, "error": error }))
     } else {
         let help = help.map_or_else(String::new, |help| format!("  help: {help}\n"));

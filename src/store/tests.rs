@@ -1,0 +1,69 @@
+//! What the command can't be made to meet on purpose: somebody who changes files between the plan and the transaction.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Batch, FileChange, Mode, Person, Store, StoreError, StoreOptions, StorePath};
+
+const NAME: &str = "secrets/a";
+
+fn store(folder: &Path) -> Store {
+    git2::Repository::init(folder).unwrap();
+    let options = StoreOptions { git_program: "git".into(), lock_timeout: Duration::from_secs(5) };
+    Store::locate_new(folder, true, options).unwrap()
+}
+
+fn path() -> StorePath {
+    NAME.parse().unwrap()
+}
+
+fn batch(seen: Option<&str>, content: &str, mode: Mode) -> Batch {
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    let person = Person { name: Some("A".to_owned()), email: Some("a@example.com".to_owned()), time: None };
+    Batch {
+        changes: vec![FileChange { path: path(), seen: seen.map(bytes), content: Some(bytes(content)) }],
+        unchanged: vec![],
+        message: "Change".to_owned(),
+        author: Some(person.clone()),
+        committer: Some(person),
+        mode,
+    }
+}
+
+#[test]
+fn a_file_that_changed_since_the_plan_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.begin("test").unwrap().apply(batch(None, "one", Mode::Commit)).unwrap();
+    let head = store.head().unwrap();
+    for mode in [Mode::Commit, Mode::Stage] {
+        for (now, seen) in [(Some("theirs"), Some("one")), (Some("theirs"), None), (None, Some("one"))] {
+            let file = store.root().join(NAME);
+            match now {
+                Some(text) => fs::write(&file, text).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            let refused = store.begin("test").unwrap().apply(batch(seen, "two", mode));
+            assert!(matches!(refused, Err(StoreError::DirtyWorkTree { .. })), "{refused:?}");
+            assert_eq!(fs::read_to_string(&file).ok().as_deref(), now);
+            assert_eq!(store.head().unwrap(), head);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changed_on_the_branch_since_the_plan_is_a_conflict() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.begin("test").unwrap().apply(batch(None, "one", Mode::Commit)).unwrap();
+    let transaction = store.begin("test").unwrap();
+    let script = "echo other > .vsecure/secrets/a && git add -f .vsecure && git -c user.name=B -c user.email=b@example.com commit -qm Other && printf one > .vsecure/secrets/a";
+    let other = std::process::Command::new("sh").args(["-ec", script]).current_dir(folder.path()).status().unwrap();
+    assert!(other.success());
+    let head = store.head().unwrap();
+    let refused = transaction.apply(batch(Some("one"), "two", Mode::Commit));
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    assert_eq!(store.head().unwrap(), head);
+    assert_eq!(fs::read(store.root().join(NAME)).unwrap(), b"one");
+}
