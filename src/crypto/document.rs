@@ -98,6 +98,13 @@ pub fn verify_document(file: &[u8], namespace: Namespace) -> Result<VerifiedDocu
     }
 }
 
+/// Body and trailer of a file whose signature is not looked at; none without a trailer.
+#[must_use]
+pub fn unverified_parts(file: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = lines(file).find(|(_, line)| *line == MARKER).map(|(start, _)| start)?;
+    Some(file.split_at(start))
+}
+
 /// The lines of `file` without their LF, each with the offset of its start.
 fn lines(file: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     file.split_inclusive(|byte| *byte == b'\n').scan(0, |offset, line| {

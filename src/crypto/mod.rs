@@ -16,7 +16,7 @@ mod secret;
 mod signature;
 
 pub use context::Context;
-pub use document::{SignedDocumentError, VerifiedDocument, sign_document, verify_document};
+pub use document::{SignedDocumentError, VerifiedDocument, sign_document, unverified_parts, verify_document};
 pub use header::{HeaderError, scan};
 pub use identity::{Identity, IdentityError, NoPassphrase, PassphraseError, PassphraseSource, parse_identities};
 pub use identity_file::{IdentityFileError, IdentityWarning, read_identity_file, write_new_identity_file};

@@ -1,15 +1,16 @@
 //! A policy epoch: members, roles and access rules (`vsecure: policy/1`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::yaml::{self, DocumentError, Node};
-use super::{Digest, Email, Environment, Epoch, MemberName, Pattern, Principal, RoleName, Span, Timestamp};
+use super::yaml::{Document, DocumentError, Node};
+use super::{
+    Digest, Email, Environment, Epoch, Fingerprint, MemberName, Pattern, Principal, RoleName, Span, Timestamp,
+};
 
 /// The largest policy file, in bytes, its signature included.
 pub const MAX_POLICY_BYTES: usize = 1024 * 1024;
-const FORMAT: &str = "policy/1";
 const SALT_DIGITS: usize = 32;
 
 /// What an expired credential does to a reader.
@@ -23,7 +24,7 @@ pub enum OnExpired {
 }
 
 /// One pair of a member's public keys, as texts: crypto parses them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberKeys {
     /// `age1…` or `ssh-ed25519 AAAA…`.
@@ -42,6 +43,19 @@ pub struct Member {
     pub roles: Vec<RoleName>,
     /// Keys; at least one.
     pub keys: Vec<MemberKeys>,
+    /// Fingerprints of former recipients that may be in others' hands; sorted.
+    pub lost: BTreeSet<Fingerprint>,
+}
+
+/// The role whose members sign policies.
+pub const ADMINS: &str = "admins";
+
+impl Member {
+    /// Whether the member may change the policy. That gives no right to read or write.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.roles.iter().any(|role| role.as_str() == ADMINS)
+    }
 }
 
 /// What a rule grants for the paths of its pattern.
@@ -62,9 +76,10 @@ pub struct Rule {
     pub max_grant: Option<Span>,
 }
 
+/// The fields as they are written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub struct Wire {
     #[serde(rename = "vsecure")]
     _format: String,
     epoch: Epoch,
@@ -105,6 +120,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The member that `text` names: by name or e-mail address.
+    #[must_use]
+    pub fn member_named(&self, text: &str) -> Option<(&MemberName, &Member)> {
+        self.members.iter().find(|(name, member)| name.as_str() == text || member.email.as_str() == text)
+    }
+
     /// Whether `environment` is one of the store's: `default` always is.
     #[must_use]
     pub fn has_environment(&self, environment: &Environment) -> bool {
@@ -117,30 +138,31 @@ impl Policy {
         self.environments.iter().cloned().chain(default)
     }
 
-    /// Parses a body whose signature was verified.
-    ///
-    /// # Errors
-    /// [`DocumentError`] when it is too large, newer, malformed, not in canonical bytes or inconsistent.
-    pub fn parse(body: &[u8]) -> Result<Self, DocumentError> {
-        let (policy, canonical) = Self::parse_loosely(body)?;
-        if canonical != body {
-            return Err(DocumentError::NotCanonical);
-        }
-        policy.check()?;
-        Ok(policy)
+    /// Members' names, e-mail addresses and roles are one namespace, without regard to case.
+    fn names_collide(&self) -> bool {
+        let members = self.members.iter().flat_map(|(name, member)| [name.as_str(), member.email.as_str()]);
+        let mut names: Vec<String> =
+            members.chain(self.roles.iter().map(RoleName::as_str)).map(str::to_ascii_lowercase).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
     }
 
-    /// The canonical bytes of what `body` says, whatever its layout: to tell a formatter's change from a forgery.
-    ///
-    /// # Errors
-    /// [`DocumentError`] as for [`Policy::parse`], except for the layout.
-    pub fn canonical_of(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
-        Self::parse_loosely(body).map(|(_, canonical)| canonical)
+    /// Whether a rule may name `principal`: a role, a member, or a member's e-mail address.
+    #[must_use]
+    pub fn knows(&self, principal: &Principal) -> bool {
+        let text = principal.as_str();
+        self.roles.iter().any(|role| role.as_str() == text)
+            || self.members.iter().any(|(name, member)| name.as_str() == text || member.email.as_str() == text)
     }
+}
 
-    fn parse_loosely(body: &[u8]) -> Result<(Self, Vec<u8>), DocumentError> {
-        let wire: Wire = yaml::parse(body, FORMAT, MAX_POLICY_BYTES)?;
-        let policy = Self {
+impl Document for Policy {
+    type Wire = Wire;
+    const FORMAT: &'static str = "policy/1";
+    const MAX_BYTES: usize = MAX_POLICY_BYTES;
+
+    fn from_wire(wire: Wire) -> Self {
+        Self {
             epoch: wire.epoch,
             salt: wire.salt,
             previous: wire.previous,
@@ -151,9 +173,7 @@ impl Policy {
             members: wire.members,
             secrets: wire.secrets,
             accepted: wire.accepted,
-        };
-        let canonical = policy.body();
-        Ok((policy, canonical))
+        }
     }
 
     fn check(&self) -> Result<(), DocumentError> {
@@ -170,13 +190,19 @@ impl Policy {
         if self.members.values().any(|member| member.keys.is_empty()) {
             return wrong("a member without keys");
         }
+        if !self.members.values().any(Member::is_admin) {
+            return wrong("nobody is in the role admins");
+        }
+        if self.members.values().flat_map(|member| &member.roles).any(|role| !self.roles.contains(role)) {
+            return wrong("a member has a role that is not declared");
+        }
         if self.names_collide() {
             return wrong("two members, roles or e-mail addresses have one name");
         }
         if self
             .secrets
             .values()
-            .flat_map(|rule| [&rule.read, &rule.write, &rule.delete])
+            .flat_map(|rule| [&rule.read, &rule.write, &rule.delete].into_iter().chain(&rule.grant))
             .flatten()
             .any(|p| !self.knows(p))
         {
@@ -185,28 +211,10 @@ impl Policy {
         Ok(())
     }
 
-    /// Members' names, e-mail addresses and roles are one namespace, without regard to case.
-    fn names_collide(&self) -> bool {
-        let members = self.members.iter().flat_map(|(name, member)| [name.as_str(), member.email.as_str()]);
-        let mut names: Vec<String> =
-            members.chain(self.roles.iter().map(RoleName::as_str)).map(str::to_ascii_lowercase).collect();
-        names.sort_unstable();
-        names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
-    }
-
-    fn knows(&self, principal: &Principal) -> bool {
-        let text = principal.as_str();
-        self.roles.iter().any(|role| role.as_str() == text)
-            || self.members.iter().any(|(name, member)| name.as_str() == text || member.email.as_str() == text)
-    }
-
-    /// The canonical body: what is signed.
-    #[must_use]
-    pub fn body(&self) -> Vec<u8> {
+    fn fields(&self) -> Vec<(&'static str, Node)> {
         let members = self.members.iter().map(|(name, member)| (name.to_string(), member_node(member))).collect();
         let rules = self.secrets.iter().map(|(pattern, rule)| (pattern.to_string(), rule_node(rule))).collect();
-        yaml::emit(vec![
-            ("vsecure", Node::word(FORMAT)),
+        vec![
             ("epoch", Node::Number(self.epoch.get())),
             ("salt", Node::option(self.salt.as_ref(), Node::text)),
             ("previous", Node::option(self.previous.as_ref(), Node::text)),
@@ -217,19 +225,22 @@ impl Policy {
             ("members", Node::Map(members)),
             ("secrets", Node::Map(rules)),
             ("accepted", Node::option(self.accepted.as_ref(), Node::text)),
-        ])
-        .into_bytes()
+        ]
+    }
+}
+
+impl MemberKeys {
+    pub(super) fn node(&self) -> Node {
+        Node::Fields(vec![("recipient", Node::text(&self.recipient)), ("signing", Node::text(&self.signing))])
     }
 }
 
 fn member_node(member: &Member) -> Node {
-    let keys = |keys: &MemberKeys| {
-        Node::Fields(vec![("recipient", Node::text(&keys.recipient)), ("signing", Node::text(&keys.signing))])
-    };
     Node::Fields(vec![
         ("email", Node::text(&member.email)),
         ("roles", Node::list(&member.roles, Node::text)),
-        ("keys", Node::list(&member.keys, keys)),
+        ("keys", Node::list(&member.keys, MemberKeys::node)),
+        ("lost", Node::list(&member.lost, Node::text)),
     ])
 }
 
@@ -257,8 +268,12 @@ mod tests {
         let admins: RoleName = "admins".parse().unwrap();
         let list = vec![Principal::from(&admins)];
         let keys = MemberKeys { recipient: "age1xyz".into(), signing: "ssh-ed25519 AAAA".into() };
-        let alice =
-            Member { email: "alice@example.com".parse().unwrap(), roles: vec![admins.clone()], keys: vec![keys] };
+        let alice = Member {
+            email: "alice@example.com".parse().unwrap(),
+            roles: vec![admins.clone()],
+            keys: vec![keys],
+            lost: BTreeSet::new(),
+        };
         let rule = Rule {
             read: list.clone(),
             write: list.clone(),
@@ -304,6 +319,11 @@ mod tests {
         refuse(|p| p.epoch = Epoch::FIRST.next());
         refuse(|p| p.roles.push("Alice".parse().unwrap()));
         refuse(|p| p.roles.clear());
+        refuse(|p| p.members.values_mut().for_each(|m| m.roles.clear()));
+        refuse(|p| {
+            p.secrets.values_mut().for_each(|rule| rule.grant = Some(vec!["nobody".parse().unwrap()]));
+        });
+        refuse(|p| p.members.values_mut().for_each(|m| m.roles.push("undeclared".parse().unwrap())));
         refuse(|p| p.members.values_mut().for_each(|m| m.keys.clear()));
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::yaml::{self, DocumentError, Node};
+use super::yaml::{Document, DocumentError, Node};
 use super::{
     Digest, Epoch, Fingerprint, MemberName, MetadataKey, MetadataValue, Revision, SecretPath, Span, StoreId, Tag,
     Timestamp, Version,
@@ -13,7 +13,6 @@ use super::{
 
 /// The largest sidecar file, in bytes, its signature included.
 pub const MAX_SIDECAR_BYTES: usize = 64 * 1024;
-const FORMAT: &str = "secret/1";
 const MAX_HOLDERS: usize = 250;
 
 /// What a revision did, in a word, for people. Rights follow what happened, not this word.
@@ -154,9 +153,10 @@ pub struct Acknowledged {
     pub until: Timestamp,
 }
 
+/// The fields as they are written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub struct Wire {
     #[serde(rename = "vsecure")]
     _format: String,
     store: StoreId,
@@ -244,31 +244,15 @@ impl Sidecar {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+}
 
-    /// Parses a body whose signature was verified.
-    ///
-    /// # Errors
-    /// [`DocumentError`] when it is too large, newer, malformed, not in canonical bytes or inconsistent.
-    pub fn parse(body: &[u8]) -> Result<Self, DocumentError> {
-        let (sidecar, canonical) = Self::parse_loosely(body)?;
-        if canonical != body {
-            return Err(DocumentError::NotCanonical);
-        }
-        sidecar.check()?;
-        Ok(sidecar)
-    }
+impl Document for Sidecar {
+    type Wire = Wire;
+    const FORMAT: &'static str = "secret/1";
+    const MAX_BYTES: usize = MAX_SIDECAR_BYTES;
 
-    /// The canonical bytes of what `body` says, whatever its layout: to tell a formatter's change from a forgery.
-    ///
-    /// # Errors
-    /// [`DocumentError`] as for [`Sidecar::parse`], except for the layout.
-    pub fn canonical_of(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
-        Self::parse_loosely(body).map(|(_, canonical)| canonical)
-    }
-
-    fn parse_loosely(body: &[u8]) -> Result<(Self, Vec<u8>), DocumentError> {
-        let wire: Wire = yaml::parse(body, FORMAT, MAX_SIDECAR_BYTES)?;
-        let sidecar = Self {
+    fn from_wire(wire: Wire) -> Self {
+        Self {
             store: wire.store,
             path: wire.path,
             revision: wire.revision,
@@ -291,9 +275,7 @@ impl Sidecar {
             rotation: wire.rotation,
             next: wire.next,
             acknowledged: wire.acknowledged,
-        };
-        let canonical = sidecar.body();
-        Ok((sidecar, canonical))
+        }
     }
 
     fn check(&self) -> Result<(), DocumentError> {
@@ -319,12 +301,9 @@ impl Sidecar {
         Ok(())
     }
 
-    /// The canonical body: what is signed.
-    #[must_use]
-    pub fn body(&self) -> Vec<u8> {
+    fn fields(&self) -> Vec<(&'static str, Node)> {
         let metadata = self.metadata.iter().map(|(key, value)| (key.to_string(), Node::text(value))).collect();
-        yaml::emit(vec![
-            ("vsecure", Node::word(FORMAT)),
+        vec![
             ("store", Node::text(self.store)),
             ("path", Node::text(&self.path)),
             ("revision", Node::Number(self.revision.get())),
@@ -347,8 +326,7 @@ impl Sidecar {
             ("rotation", Node::option(self.rotation.as_ref(), rotation_node)),
             ("next", Node::option(self.next.as_ref(), pending_node)),
             ("acknowledged", Node::option(self.acknowledged.as_ref(), acknowledged_node)),
-        ])
-        .into_bytes()
+        ]
     }
 }
 

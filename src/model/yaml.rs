@@ -52,14 +52,19 @@ pub enum DocumentError {
 }
 
 /// A document's content on its way to canonical bytes.
-pub(super) enum Node {
+#[derive(Debug)]
+pub enum Node {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(u64),
     /// A word of the format, or a time: not quoted.
     Word(String),
     /// A free string: quoted as in JSON.
     Text(String),
+    /// A list.
     List(Vec<Node>),
     /// A map with the format's own fields, in their order.
     Fields(Vec<(&'static str, Node)>),
@@ -82,6 +87,55 @@ impl Node {
 
     pub(super) fn list<'a, T: 'a>(values: impl IntoIterator<Item = &'a T>, node: impl FnMut(&'a T) -> Self) -> Self {
         Self::List(values.into_iter().map(node).collect())
+    }
+}
+
+/// A document's body: how it is parsed, strictly, and the one way in which it is written.
+pub trait Document: Sized {
+    /// The fields as they are written.
+    type Wire: DeserializeOwned;
+    /// What its first line says behind `vsecure: `.
+    const FORMAT: &'static str;
+    /// The largest body, in bytes.
+    const MAX_BYTES: usize;
+
+    /// The document with these fields.
+    fn from_wire(wire: Self::Wire) -> Self;
+
+    /// That its fields don't contradict each other.
+    ///
+    /// # Errors
+    /// [`DocumentError::Inconsistent`].
+    fn check(&self) -> Result<(), DocumentError>;
+
+    /// The fields behind the first line, in their order.
+    fn fields(&self) -> Vec<(&'static str, Node)>;
+
+    /// The canonical body: what is signed.
+    fn body(&self) -> Vec<u8> {
+        let first = [("vsecure", Node::word(Self::FORMAT))];
+        emit(first.into_iter().chain(self.fields()).collect()).into_bytes()
+    }
+
+    /// Parses a body whose signature was verified.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when it is too large, newer, malformed, not in canonical bytes or inconsistent.
+    fn parse(body: &[u8]) -> Result<Self, DocumentError> {
+        let document = Self::from_wire(parse(body, Self::FORMAT, Self::MAX_BYTES)?);
+        if document.body() != body {
+            return Err(DocumentError::NotCanonical);
+        }
+        document.check()?;
+        Ok(document)
+    }
+
+    /// The canonical bytes of what `body` says, whatever its layout: to tell a formatter's change from a forgery.
+    ///
+    /// # Errors
+    /// [`DocumentError`] as for [`Document::parse`], except for the layout.
+    fn canonical_of(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
+        Ok(Self::from_wire(parse(body, Self::FORMAT, Self::MAX_BYTES)?).body())
     }
 }
 
@@ -228,12 +282,26 @@ deserialize_as_text!(
     super::Principal,
     super::Pattern,
     super::Email,
+    super::GrantId,
     super::Tag,
     super::MetadataKey,
     super::MetadataValue,
     super::Span,
     super::Timestamp,
 );
+
+macro_rules! serialize_as_text {
+    ($($name:ty),+ $(,)?) => {
+        $(impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        })+
+    };
+}
+
+// What is kept on this machine is JSON; documents have an emitter of their own.
+serialize_as_text!(super::Digest, super::StoreId, super::MemberName, super::SecretPath);
 
 macro_rules! deserialize_as_counter {
     ($($name:ty),+ $(,)?) => {

@@ -1,10 +1,14 @@
-//! Who may do what, and which store is trusted.
+//! Who may do what, which policy is in force, and which store is trusted.
 //!
-//! [`Rights`] is pure: a policy and a path in, members out. [`Pins`] is the local memory of trusted stores, outside any
-//! repository; it is the only part of this room that touches files.
+//! [`Rights`] and [`Chain`] are pure: policies go in, answers come out. [`Pins`] is the local memory of trusted stores, outside
+//! any repository; it is the only part of this room that touches files.
 
+mod chain;
 mod pin;
 mod rights;
+mod signed;
 
-pub use pin::{PinError, Pins, StoreClaim, StoreClaimError};
+pub use chain::{Chain, ChainFlaw, Summary};
+pub use pin::{PinError, Pinned, Pins, StoreClaim, StoreClaimError};
 pub use rights::{Action, Rights};
+pub use signed::{SignedFlaw, verified};

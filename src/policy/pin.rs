@@ -1,19 +1,22 @@
 //! The local memory of trusted stores, under the user's state directory and outside any repository.
 //!
-//! `stores/<store id>.json` says that a store is trusted; `clones/<clone id>.json` says which store a clone held at which
-//! place when it was last used, so that a store that changes its identity under a known clone is an error. Files are 0600 in 0700
-//! directories, written beside and renamed.
+//! `stores/<store id>.json` says that a store is trusted, and the newest policy that its trusted branch had; the files of that policy are
+//! in `policies/`, by their hash. `clones/<clone id>.json` says which store a clone held at which place when it was last used, so that a
+//! store that changes its identity under a known clone is an error, and where its trusted branches stood. A pin moves forward only.
+//! `stores/<store id>.chain.json` is no pin but a memory of what was verified. Files are 0600 in 0700 directories, written beside and
+//! renamed, under a lock.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Epoch, StoreId};
+use super::chain::{Chain, Summary};
+use crate::model::{Digest, Epoch, SecretPath, StoreId};
 
 const FORMAT: u32 = 1;
 
@@ -76,9 +79,56 @@ impl std::fmt::Display for StoreClaim {
 #[serde(deny_unknown_fields)]
 struct StorePin {
     format: u32,
-    store: String,
+    store: StoreId,
     epoch: u64,
-    policy: String,
+    policy: Digest,
+    chain: Option<Summary>,
+    accepted: Option<Digest>,
+}
+
+/// The newest policy of a store that the trusted branch had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its epoch; the first one where no trusted branch is known.
+    pub epoch: Epoch,
+    /// The hash of its file.
+    pub policy: Digest,
+    /// The chain up to it; none where only the store's id is trusted.
+    pub chain: Option<Summary>,
+    /// The hash of its acceptance list, where it has one.
+    pub accepted: Option<Digest>,
+}
+
+/// A path whose newest state on a trusted branch was an older one put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The commit that put it back.
+    pub commit: String,
+    /// The highest revision that the branch had before.
+    pub revision: u64,
+}
+
+/// Where a trusted branch stood when it was last verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedTip {
+    /// The commit.
+    pub commit: String,
+    /// Paths that are refused wherever the commit named there is contained.
+    pub refused: BTreeMap<SecretPath, Replay>,
+}
+
+/// What is known of a clone's trusted branches, for one store in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branches {
+    /// The branch that was checked out when the store was made or trusted here.
+    pub home: Option<String>,
+    /// References that somebody said are trusted.
+    pub said: BTreeSet<String>,
+    /// Tips by the full name of the reference.
+    pub tips: BTreeMap<String, TrustedTip>,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -86,7 +136,10 @@ struct StorePin {
 struct ClonePin {
     format: u32,
     /// The store's id by the store's place in the work tree.
-    stores: BTreeMap<String, String>,
+    stores: BTreeMap<String, StoreId>,
+    /// Trusted branches by the store's place in the work tree.
+    #[serde(default)]
+    branches: BTreeMap<String, Branches>,
 }
 
 /// The pins in one state directory.
@@ -102,14 +155,90 @@ impl Pins {
         Self { directory }
     }
 
-    /// Whether the store `id` was trusted before.
+    /// What is pinned of the store `id`; none when it was never trusted.
     ///
     /// # Errors
     /// [`PinError`] when its pin can't be read.
-    pub fn trusts(&self, id: &StoreId) -> Result<bool, PinError> {
+    pub fn pinned(&self, id: &StoreId) -> Result<Option<Pinned>, PinError> {
         let path = self.store_file(id);
-        let Some(pin) = load::<StorePin>(&path)? else { return Ok(false) };
-        if pin.format == FORMAT && pin.store == id.to_string() { Ok(true) } else { Err(PinError::Damaged { path }) }
+        let Some(pin) = load::<StorePin>(&path)? else { return Ok(None) };
+        let epoch = Epoch::new(pin.epoch);
+        let sound = pin.format == FORMAT
+            && pin.store == *id
+            && pin.chain.as_ref().is_none_or(|chain| chain.newest() == epoch.map(|epoch| (epoch, pin.policy)));
+        match epoch.filter(|_| sound) {
+            Some(epoch) => Ok(Some(Pinned { epoch, policy: pin.policy, chain: pin.chain, accepted: pin.accepted })),
+            None => Err(PinError::Damaged { path }),
+        }
+    }
+
+    /// Trusts the store `id`. What is pinned of it already stays.
+    ///
+    /// # Errors
+    /// [`PinError`] when the pin can't be read or written.
+    pub fn trust(&self, id: &StoreId) -> Result<(), PinError> {
+        let _lock = self.lock()?;
+        if self.pinned(id)?.is_some() {
+            return Ok(());
+        }
+        let policy = *id.digest();
+        let pin = StorePin { format: FORMAT, store: *id, epoch: 1, policy, chain: None, accepted: None };
+        self.save(&self.store_file(id), &pin)
+    }
+
+    /// Moves the pin of a trusted store to the newest epoch of `chain`, whose file is `policy`, with its acceptance list. It never
+    /// moves back.
+    ///
+    /// # Errors
+    /// [`PinError`] when the pin can't be read or written.
+    pub fn advance(&self, chain: &Chain, policy: &[u8], accepted: Option<&[u8]>) -> Result<(), PinError> {
+        let _lock = self.lock()?;
+        let id = chain.id();
+        let before = self.pinned(&id)?;
+        let epoch = chain.policy().epoch;
+        if before.as_ref().is_none_or(|before| before.epoch >= epoch && before.chain.is_some()) {
+            return Ok(());
+        }
+        for content in [Some(policy), accepted].into_iter().flatten() {
+            self.save_bytes(&self.content_file(&Digest::of(content)), content)?;
+        }
+        let pin = StorePin {
+            format: FORMAT,
+            store: id,
+            epoch: epoch.get(),
+            policy: Digest::of(policy),
+            chain: Some(chain.summary().clone()),
+            accepted: accepted.map(Digest::of),
+        };
+        self.save(&self.store_file(&id), &pin)?;
+        let old = before.map(|before| [Some(before.policy), before.accepted]).unwrap_or_default();
+        for digest in old.into_iter().flatten().filter(|digest| *digest != pin.policy && Some(*digest) != pin.accepted)
+        {
+            // What is left over does no harm.
+            let _ = fs::remove_file(self.content_file(&digest));
+        }
+        Ok(())
+    }
+
+    /// The pinned policy's file, or its acceptance list, by its hash.
+    ///
+    /// # Errors
+    /// [`PinError`] when it can't be read, or is another file.
+    pub fn content(&self, digest: &Digest) -> Result<Vec<u8>, PinError> {
+        let path = self.content_file(digest);
+        let bytes = fs::read(&path).map_err(|source| PinError::Io { path: path.clone(), source })?;
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(PinError::Damaged { path }) }
+    }
+
+    /// The longest chain of the store `id` that was verified on this machine, if that is known.
+    #[must_use]
+    pub fn known_chain(&self, id: &StoreId) -> Option<Summary> {
+        load::<Summary>(&self.chain_file(id)).ok().flatten().filter(|known| known.epochs.first() == Some(id.digest()))
+    }
+
+    /// Keeps what a verified chain comes to. Where nothing can be written, it is verified again another time.
+    pub fn keep_chain(&self, chain: &Chain) {
+        let _ = self.save(&self.chain_file(&chain.id()), chain.summary());
     }
 
     /// The store that the clone `clone` held at `place` when it was last used.
@@ -117,33 +246,52 @@ impl Pins {
     /// # Errors
     /// [`PinError`] when the clone's pin can't be read.
     pub fn known_store(&self, clone: &str, place: &str) -> Result<Option<StoreId>, PinError> {
-        let path = self.clone_file(clone);
-        let pin = load::<ClonePin>(&path)?.unwrap_or_default();
-        let id = pin.stores.get(place).map(|id| id.parse().map_err(|_| PinError::Damaged { path }));
-        id.transpose()
-    }
-
-    /// Trusts the store `id`, whose epoch 1 is its policy.
-    ///
-    /// # Errors
-    /// [`PinError`] when the pin can't be written.
-    pub fn trust(&self, id: &StoreId) -> Result<(), PinError> {
-        let pin = StorePin { format: FORMAT, store: id.to_string(), epoch: 1, policy: id.to_string() };
-        self.save(&self.store_file(id), &pin)
+        let pin = load::<ClonePin>(&self.clone_file(clone))?.unwrap_or_default();
+        Ok(pin.stores.get(place).copied())
     }
 
     /// Remembers that the clone `clone` holds the store `id` at `place`.
     ///
     /// # Errors
-    /// [`PinError`] when the pin can't be read or written.
+    /// [`PinError`] when the clone's pin can't be read or written.
     pub fn remember(&self, clone: &str, place: &str, id: &StoreId) -> Result<(), PinError> {
+        self.change_clone(clone, |pin| {
+            pin.stores.insert(place.to_owned(), *id);
+        })
+    }
+
+    /// What is known of the trusted branches of the clone `clone`, for the store at `place`.
+    ///
+    /// # Errors
+    /// [`PinError`] when the clone's pin can't be read.
+    pub fn branches(&self, clone: &str, place: &str) -> Result<Branches, PinError> {
+        let pin = load::<ClonePin>(&self.clone_file(clone))?.unwrap_or_default();
+        Ok(pin.branches.get(place).cloned().unwrap_or_default())
+    }
+
+    /// Changes what is known of the trusted branches.
+    ///
+    /// # Errors
+    /// [`PinError`] when the clone's pin can't be read or written.
+    pub fn change_branches(
+        &self,
+        clone: &str,
+        place: &str,
+        change: impl FnOnce(&mut Branches),
+    ) -> Result<(), PinError> {
+        self.change_clone(clone, |pin| change(pin.branches.entry(place.to_owned()).or_default()))
+    }
+
+    fn change_clone(&self, clone: &str, change: impl FnOnce(&mut ClonePin)) -> Result<(), PinError> {
+        let _lock = self.lock()?;
         let path = self.clone_file(clone);
         let mut pin = load::<ClonePin>(&path)?.unwrap_or_default();
-        if pin.format == FORMAT && pin.stores.get(place) == Some(&id.to_string()) {
+        let before = (pin.format, pin.stores.clone(), pin.branches.clone());
+        pin.format = FORMAT;
+        change(&mut pin);
+        if before == (pin.format, pin.stores.clone(), pin.branches.clone()) {
             return Ok(());
         }
-        pin.format = FORMAT;
-        pin.stores.insert(place.to_owned(), id.to_string());
         self.save(&path, &pin)
     }
 
@@ -151,18 +299,43 @@ impl Pins {
         self.directory.join("stores").join(format!("{id}.json"))
     }
 
+    fn chain_file(&self, id: &StoreId) -> PathBuf {
+        self.directory.join("stores").join(format!("{id}.chain.json"))
+    }
+
+    fn content_file(&self, digest: &Digest) -> PathBuf {
+        self.directory.join("policies").join(digest.to_string())
+    }
+
     fn clone_file(&self, clone: &str) -> PathBuf {
         self.directory.join("clones").join(format!("{clone}.json"))
     }
 
+    /// Whoever changes pins waits for others who do.
+    fn lock(&self) -> Result<File, PinError> {
+        let path = self.directory.join("lock");
+        let take = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        take().map_err(|source| PinError::Io { path: path.clone(), source })
+    }
+
     fn save(&self, path: &Path, pin: &impl Serialize) -> Result<(), PinError> {
+        let text = serde_json::to_string_pretty(pin).map_err(io::Error::from);
+        let text = text.map_err(|source| PinError::Io { path: path.to_owned(), source })?;
+        self.save_bytes(path, format!("{text}\n").as_bytes())
+    }
+
+    fn save_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), PinError> {
         let write = || {
             let folder = path.parent().unwrap_or(&self.directory);
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let mut file =
                 tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
-            serde_json::to_writer_pretty(&mut file, pin)?;
-            file.write_all(b"\n")?;
+            file.write_all(bytes)?;
             file.as_file().sync_all()?;
             file.persist(path).map_err(|error| error.error)?;
             File::open(folder)?.sync_all()
@@ -189,15 +362,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pins = Pins::in_directory(directory.path().join("state/vsecure"));
         let id = StoreId::of_first_epoch(b"one");
-        assert!(!pins.trusts(&id).unwrap());
+        assert_eq!(pins.pinned(&id).unwrap(), None);
         pins.trust(&id).unwrap();
-        assert!(pins.trusts(&id).unwrap());
-        assert!(!pins.trusts(&StoreId::of_first_epoch(b"two")).unwrap());
+        let pinned = pins.pinned(&id).unwrap().unwrap();
+        assert_eq!((pinned.epoch, pinned.policy, pinned.chain), (Epoch::FIRST, *id.digest(), None));
+        assert_eq!(pins.pinned(&StoreId::of_first_epoch(b"two")).unwrap(), None);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&pins.store_file(&id)), 0o600);
         assert_eq!(mode(&directory.path().join("state/vsecure/stores")), 0o700);
         fs::write(pins.store_file(&id), b"{}").unwrap();
-        assert!(matches!(pins.trusts(&id), Err(PinError::Damaged { .. })));
+        assert!(matches!(pins.pinned(&id), Err(PinError::Damaged { .. })));
+        assert!(matches!(pins.trust(&id), Err(PinError::Damaged { .. })), "a damaged pin is not silently made anew");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Action {
     Write,
     /// Delete, and rename away.
     Delete,
+    /// Let others read for a time.
+    Grant,
 }
 
 /// The rules of one policy.
@@ -40,16 +42,19 @@ impl<'a> Rights<'a> {
     #[must_use]
     pub fn allows(&self, member: &MemberName, action: Action, path: &SecretPath) -> bool {
         let Some((_, rule)) = self.deciding_rule(path) else { return false };
-        let list = match action {
-            Action::Read => &rule.read,
-            Action::Write => &rule.write,
-            Action::Delete => &rule.delete,
-        };
-        list.iter().any(|principal| self.is_meant(member, principal))
+        let among = |list: &[Principal]| list.iter().any(|principal| self.is_meant(member, principal));
+        match action {
+            Action::Read => among(&rule.read),
+            Action::Write => among(&rule.write),
+            Action::Delete => among(&rule.delete),
+            Action::Grant => {
+                rule.grant.as_ref().map_or_else(|| among(&rule.read) && among(&rule.write), |list| among(list))
+            }
+        }
     }
 
     /// The members who may do `action` with `path`, by name.
-    pub fn who(&self, action: Action, path: &'a SecretPath) -> impl Iterator<Item = &'a MemberName> {
+    pub fn who<'p>(&self, action: Action, path: &'p SecretPath) -> impl Iterator<Item = &'a MemberName> + use<'a, 'p> {
         let rights = *self;
         self.policy.members.keys().filter(move |member| rights.allows(member, action, path))
     }
@@ -81,6 +86,7 @@ mod tests {
             email: email.parse().unwrap(),
             roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
             keys: vec![MemberKeys { recipient: "r".into(), signing: "s".into() }],
+            lost: std::collections::BTreeSet::new(),
         };
         let rule = |read: &[&str], write: &[&str]| {
             let list = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
@@ -130,6 +136,20 @@ mod tests {
         assert!(!rights.allows(&bob, Action::Delete, &production), "denied by default");
         assert!(!rights.allows(&"mallory".parse().unwrap(), Action::Read, &production));
         assert_eq!(rights.who(Action::Read, &production).collect::<Vec<_>>(), [&alice, &bob]);
+    }
+
+    #[test]
+    fn whoever_reads_and_writes_may_grant_unless_the_rule_says_who() {
+        let mut policy = policy();
+        let production: SecretPath = "production/A".parse().unwrap();
+        let grants = |policy: &Policy| {
+            Rights::of(policy).who(Action::Grant, &production).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(grants(&policy), ["bob"], "alice reads and does not write");
+        policy.secrets.values_mut().for_each(|rule| rule.grant = Some(vec!["alice".parse().unwrap()]));
+        assert_eq!(grants(&policy), ["alice"]);
+        policy.secrets.values_mut().for_each(|rule| rule.grant = Some(vec![]));
+        assert_eq!(grants(&policy), [""; 0]);
     }
 
     #[test]

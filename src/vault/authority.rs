@@ -1,121 +1,173 @@
-//! The policy in force, verified, and what follows from it: whose key signed, who reads, whose right it was.
+//! The policy in force, and what follows from it: whose key signed, who reads, whose right it was.
 
-use crate::crypto::{self, Namespace, Recipient, SignedDocumentError, VerifyingKey};
-use crate::model::{DocumentError, Epoch, KeyHolder, MemberName, Policy, PolicyRef, SecretPath, Sidecar, StoreId};
-use crate::policy::{Action, Rights};
+use crate::crypto::{Namespace, Recipient, VerifyingKey};
+use crate::model::{
+    Acceptance, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MemberKeys, MemberName, Policy, PolicyRef, SecretPath,
+    Sidecar, StoreId,
+};
+use crate::policy::{Action, Chain, Rights, Summary, verified};
+use crate::store::StorePath;
 
 use super::error::Flaw;
+use super::files::Files;
+use super::revision::refused;
+use super::{VaultError, layout};
 
-/// A member's public keys, parsed.
+/// A verified chain of epochs, of which the newest is in force.
 #[derive(Debug, Clone)]
-pub(super) struct Keys {
-    pub(super) recipient: Recipient,
-    pub(super) signing: VerifyingKey,
+pub(super) struct Authority {
+    chain: Chain,
 }
 
-/// A verified policy. For now that is epoch 1, which vouches for itself: its hash is the store's id, and trust is in that.
-#[derive(Debug)]
-pub(super) struct Authority {
-    pub(super) policy: Policy,
-    pub(super) id: StoreId,
-    keys: Vec<(MemberName, Keys)>,
+/// Reads and verifies a store's chain of epochs. `known` gives what was verified before of the store with that id.
+pub(super) fn load(files: &dyn Files, known: &dyn Fn(&StoreId) -> Vec<Summary>) -> Result<Chain, VaultError> {
+    let numbers = epochs_in(files)?;
+    let read = |epoch: Epoch| -> Result<(StorePath, Vec<u8>), VaultError> {
+        let place = layout::epoch(epoch);
+        let file = files.read(&place, MAX_POLICY_BYTES as u64)?;
+        let missing = || refused(&place, Flaw::EpochMissing);
+        Ok((place.clone(), file.ok_or_else(missing)?))
+    };
+    let Some(newest) = numbers.last().copied() else { return Err(VaultError::NoPolicy) };
+    let (first_place, first) = read(Epoch::FIRST)?;
+    let known = known(&StoreId::of_first_epoch(&first));
+    let (_, newest_file) = read(newest)?;
+    if let Some(chain) = known.iter().find_map(|known| resumed_at(known, newest, &newest_file)) {
+        return Ok(chain);
+    }
+    // The longest known part of it first; the rest is verified.
+    let mut start = None;
+    for known in &known {
+        let Some((epoch, _)) = known.newest().filter(|(epoch, _)| *epoch < newest && *epoch > Epoch::FIRST) else {
+            continue;
+        };
+        start = start.or(resumed_at(known, epoch, &read(epoch)?.1));
+    }
+    let begin = || Chain::begin(&first).map_err(|flaw| refused(&first_place, flaw.into()));
+    let mut chain = start.map_or_else(begin, Ok)?;
+    while chain.policy().epoch < newest {
+        let (place, file) = read(chain.policy().epoch.next())?;
+        chain.extend(&file).map_err(|flaw| refused(&place, flaw.into()))?;
+    }
+    Ok(chain)
+}
+
+fn resumed_at(known: &Summary, epoch: Epoch, file: &[u8]) -> Option<Chain> {
+    Chain::resume(known, file).filter(|chain| chain.policy().epoch == epoch)
+}
+
+/// The epochs whose files are there, in order.
+pub(super) fn epochs_in(files: &dyn Files) -> Result<Vec<Epoch>, VaultError> {
+    let listed = files.list(&layout::place(layout::POLICY))?;
+    let mut epochs: Vec<Epoch> = listed.files.iter().filter_map(layout::epoch_of).collect();
+    epochs.sort_unstable();
+    Ok(epochs)
+}
+
+/// The acceptance list that `policy` names, from `files`.
+pub(super) fn acceptance(files: &dyn Files, policy: &Policy) -> Result<Acceptance, VaultError> {
+    let Some(digest) = policy.accepted else { return Ok(Acceptance::default()) };
+    let place = layout::accepted(&digest);
+    let file = files.read(&place, Acceptance::MAX_BYTES)?.unwrap_or_default();
+    if crate::model::Digest::of(&file) != digest {
+        return Err(refused(&place, Flaw::AcceptanceReplaced));
+    }
+    Acceptance::parse(&file).map_err(|error| refused(&place, Flaw::Document(error)))
 }
 
 impl Authority {
-    /// Verifies the file of epoch 1: it must be signed by a key that it gives to its own author.
-    pub(super) fn of_first_epoch(file: &[u8]) -> Result<Self, Flaw> {
-        let document = verified(file, Namespace::Policy, Policy::canonical_of)?;
-        let policy = Policy::parse(document.body()).map_err(Flaw::Document)?;
-        if policy.epoch != Epoch::FIRST {
-            return Err(Flaw::Document(DocumentError::Inconsistent("the first policy file is not epoch 1")));
-        }
-        let mut keys = Vec::new();
-        for (name, member) in &policy.members {
-            for texts in &member.keys {
-                let bad_key = || Flaw::Document(DocumentError::Inconsistent("a member's key is not valid"));
-                let recipient = texts.recipient.parse().map_err(|_| bad_key())?;
-                let signing = texts.signing.parse().map_err(|_| bad_key())?;
-                keys.push((name.clone(), Keys { recipient, signing }));
-            }
-        }
-        let authority = Self { id: StoreId::of_first_epoch(file), keys, policy };
-        authority.check_signer(document.signer(), &authority.policy.author)?;
-        Ok(authority)
+    pub(super) const fn of(chain: Chain) -> Self {
+        Self { chain }
+    }
+
+    pub(super) const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(super) const fn id(&self) -> StoreId {
+        self.chain.id()
+    }
+
+    pub(super) const fn policy(&self) -> &Policy {
+        self.chain.policy()
     }
 
     pub(super) fn rights(&self) -> Rights<'_> {
-        Rights::of(&self.policy)
+        Rights::of(self.chain.policy())
     }
 
     /// What a sidecar written now cites.
-    pub(super) const fn reference(&self) -> PolicyRef {
-        PolicyRef { epoch: self.policy.epoch, sha256: *self.id.digest() }
+    pub(super) fn reference(&self) -> PolicyRef {
+        self.chain.reference()
     }
 
-    /// The member whose signing key `key` is.
+    /// The present member whose signing key `key` is.
     pub(super) fn member_of(&self, key: &VerifyingKey) -> Option<&MemberName> {
-        self.keys.iter().find(|(_, keys)| keys.signing == *key).map(|(name, _)| name)
+        self.chain.member_of(key)
     }
 
-    /// A member's keys, in the policy's order.
-    pub(super) fn keys_of<'a>(&'a self, member: &'a MemberName) -> impl Iterator<Item = &'a Keys> {
-        self.keys.iter().filter(move |(name, _)| name == member).map(|(_, keys)| keys)
+    /// Everyone who may read `path`, with every key: the stanzas of its age file, in order. `grants` are those in force.
+    pub(super) fn readers<'a>(
+        &self,
+        path: &SecretPath,
+        grants: impl IntoIterator<Item = &'a Grant>,
+    ) -> (Vec<Recipient>, Vec<KeyHolder>) {
+        readers_by(self.policy(), path, grants)
     }
 
-    /// Everyone who may read `path`, with every key: the stanzas of its age file, in order.
-    pub(super) fn readers(&self, path: &SecretPath) -> (Vec<Recipient>, Vec<KeyHolder>) {
-        let rights = self.rights();
-        let members = rights.who(Action::Read, path);
-        let each = members.flat_map(|name| self.keys_of(name).map(move |keys| (name, keys)));
-        each.map(|(name, keys)| {
-            let holder = KeyHolder { member: name.clone(), key: keys.recipient.fingerprint() };
-            (keys.recipient.clone(), holder)
-        })
-        .unzip()
-    }
-
-    /// Verifies the file of a sidecar: signature, then strict parse, then that its author may do what it does. Where it lies is the
-    /// caller's to compare.
-    pub(super) fn verify_sidecar(&self, file: &[u8]) -> Result<Sidecar, Flaw> {
-        let document = verified(file, Namespace::Secret, Sidecar::canonical_of)?;
-        let sidecar = Sidecar::parse(document.body()).map_err(Flaw::Document)?;
-        self.check_signer(document.signer(), &sidecar.author)?;
-        if sidecar.store != self.id {
+    /// Verifies the file of a sidecar: signature, then strict parse, then whose key it is. Where it lies is the caller's to compare, and
+    /// so is whether it counts though the policy alone does not let its author do what it does: that is the second answer.
+    pub(super) fn verify_sidecar(&self, file: &[u8]) -> Result<(Sidecar, bool), Flaw> {
+        let (sidecar, signer) = verified::<Sidecar>(file, Namespace::Secret)?;
+        self.check_signer(&signer, &sidecar.author)?;
+        if sidecar.store != self.id() {
             return Err(Flaw::OtherStore);
         }
-        let action = if sidecar.is_tombstone() { Action::Delete } else { Action::Write };
-        if !self.rights().allows(&sidecar.author, action, &sidecar.path) {
-            return Err(Flaw::NoRight { author: sidecar.author });
-        }
-        Ok(sidecar)
+        let by_right = self.rights().allows(&sidecar.author, action_of(&sidecar), &sidecar.path);
+        Ok((sidecar, by_right))
     }
 
-    fn check_signer(&self, signer: &VerifyingKey, author: &MemberName) -> Result<(), Flaw> {
-        if self.keys_of(author).any(|keys| keys.signing == *signer) {
-            return Ok(());
-        }
-        Err(Flaw::ForeignKey { author: author.clone() })
+    /// That some epoch gives `signer` to `author`.
+    pub(super) fn check_signer(&self, signer: &VerifyingKey, author: &MemberName) -> Result<(), Flaw> {
+        if self.chain.gave(author, signer) { Ok(()) } else { Err(Flaw::ForeignKey { author: author.clone() }) }
     }
 }
 
-type Canonical = fn(&[u8]) -> Result<Vec<u8>, DocumentError>;
-
-/// Verifies a signature; a wrong one over content whose canonical bytes it does fit is told apart as a formatter's work.
-fn verified(file: &[u8], namespace: Namespace, canonical: Canonical) -> Result<crypto::VerifiedDocument<'_>, Flaw> {
-    crypto::verify_document(file, namespace).map_err(|error| {
-        if matches!(error, SignedDocumentError::BadSignature) && fits_canonical_form(file, namespace, canonical) {
-            return Flaw::Reformatted;
-        }
-        Flaw::Signature(error)
-    })
+/// What a revision does, by what it is and not by what it says.
+pub(super) const fn action_of(sidecar: &Sidecar) -> Action {
+    if sidecar.is_tombstone() { Action::Delete } else { Action::Write }
 }
 
-fn fits_canonical_form(file: &[u8], namespace: Namespace, canonical: Canonical) -> bool {
-    let marker = b"\nsignature: |\n";
-    let Some(at) = file.windows(marker.len()).position(|window| window == marker) else { return false };
-    let (body, trailer) = file.split_at(at + 1);
-    canonical(body).is_ok_and(|mut whole| {
-        whole.extend_from_slice(trailer);
-        crypto::verify_document(&whole, namespace).is_ok()
-    })
+/// Everyone whom `policy` or one of `grants` lets read `path`, with every key.
+pub(super) fn readers_by<'a>(
+    policy: &Policy,
+    path: &SecretPath,
+    grants: impl IntoIterator<Item = &'a Grant>,
+) -> (Vec<Recipient>, Vec<KeyHolder>) {
+    let mut names: Vec<&MemberName> = Rights::of(policy).who(Action::Read, path).collect();
+    let mut guests: Vec<(&MemberName, &String)> = Vec::new();
+    for grant in grants.into_iter().filter(|grant| grant.path == *path) {
+        match &grant.recipient {
+            Some(key) => guests.push((&grant.grantee, key)),
+            None => names.push(&grant.grantee),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    guests.sort_unstable();
+    guests.dedup();
+    let members = names.into_iter().filter_map(|name| Some((name, policy.members.get(name)?)));
+    let members =
+        members.flat_map(|(name, member)| member.keys.iter().map(move |keys: &MemberKeys| (name, &keys.recipient)));
+    let mut seen = Vec::new();
+    let each = members.chain(guests).filter_map(|(name, key)| {
+        // Keys of a verified policy or grant are valid.
+        let recipient: Recipient = key.parse().ok()?;
+        (!seen.contains(&recipient)).then(|| {
+            seen.push(recipient.clone());
+            let holder = KeyHolder { member: name.clone(), key: recipient.fingerprint() };
+            (recipient, holder)
+        })
+    });
+    each.unzip()
 }

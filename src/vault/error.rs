@@ -1,10 +1,10 @@
 //! Everything that a vault refuses or fails at. No value, and no argument that may be one, is ever part of it.
 
-use std::path::PathBuf;
-
 use crate::crypto::{OpenError, SealError, SignedDocumentError};
-use crate::model::{DocumentError, Environment, MemberName, NameError, SecretPath, StoreId, Timestamp, Version};
-use crate::policy::{Action, PinError};
+use crate::model::{
+    Digest, DocumentError, Environment, Epoch, MemberName, NameError, SecretPath, StoreId, Timestamp, Version,
+};
+use crate::policy::{Action, ChainFlaw, PinError, SignedFlaw};
 use crate::store::StoreError;
 
 /// What is wrong with a signed file of the store.
@@ -20,6 +20,29 @@ pub enum Flaw {
     /// Signed right, but not a document of this format.
     #[error("its content is not what this format allows")]
     Document(#[source] DocumentError),
+    /// Not the next epoch of the policy.
+    #[error("it is not a valid epoch of the policy")]
+    Policy(#[source] ChainFlaw),
+    /// An epoch is missing though a later one is there.
+    #[error("it is missing, and later epochs of the policy are there")]
+    EpochMissing,
+    /// An acceptance list that is missing, or not the one that the policy names.
+    #[error("it is not the acceptance list that the policy names")]
+    AcceptanceReplaced,
+    /// A grant that its author may not give, or not for so long.
+    #[error("`{author}` may not give this grant")]
+    GrantNotAllowed {
+        /// The author.
+        author: MemberName,
+    },
+    /// An older state, put back on the trusted branch.
+    #[error("commit {commit} put an older state back: the branch had revision {seen} before")]
+    Replayed {
+        /// The commit that did it.
+        commit: String,
+        /// The highest revision before.
+        seen: u64,
+    },
     /// Signed by a key that no policy gives to the author.
     #[error("it is signed by a key that does not belong to `{author}`")]
     ForeignKey {
@@ -69,12 +92,32 @@ impl Flaw {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Policy(reason) => reason.into(),
             Self::Signature(SignedDocumentError::Trailer(reason)) => reason.into(),
             Self::Signature(reason) => reason.into(),
             Self::Document(reason) => reason.into(),
             Self::Value(OpenError::Header(reason)) => reason.into(),
             Self::Value(reason) => reason.into(),
             flaw => flaw.into(),
+        }
+    }
+}
+
+impl From<SignedFlaw> for Flaw {
+    fn from(flaw: SignedFlaw) -> Self {
+        match flaw {
+            SignedFlaw::Signature(reason) => Self::Signature(reason),
+            SignedFlaw::Reformatted => Self::Reformatted,
+            SignedFlaw::Document(reason) => Self::Document(reason),
+        }
+    }
+}
+
+impl From<ChainFlaw> for Flaw {
+    fn from(flaw: ChainFlaw) -> Self {
+        match flaw {
+            ChainFlaw::Signed(flaw) => flaw.into(),
+            flaw => Self::Policy(flaw),
         }
     }
 }
@@ -270,16 +313,40 @@ pub enum VaultError {
         flaw: Flaw,
     },
     /// No policy in the store.
-    #[error("the store {} has no policy", root.display())]
-    NoPolicy {
-        /// The store's directory.
-        root: PathBuf,
+    #[error("the store has no policy")]
+    NoPolicy,
+    /// The policy in the tree is neither an older nor a newer state of the one that the trusted branch has.
+    #[error("the policy here and that of the trusted branch went separate ways")]
+    PolicyForked,
+    /// The policy in the tree is older than the one that the trusted branch has.
+    #[error("the policy here is at epoch {here}, and the trusted branch has epoch {known}")]
+    PolicyBehind {
+        /// The tree's epoch.
+        here: Epoch,
+        /// The pinned epoch.
+        known: Epoch,
     },
-    /// A policy or document that this version does not support.
-    #[error("this store uses {what}, which this version of vsecure does not know")]
-    Newer {
-        /// What it uses.
-        what: &'static str,
+    /// The policy changed while a command was at work.
+    #[error("the policy changed in the meantime")]
+    PolicyMoved,
+    /// The claim names an epoch that the chain doesn't contain.
+    #[error("this store's policy does not contain epoch {epoch} as it was said")]
+    OtherEpoch {
+        /// The epoch said.
+        epoch: Epoch,
+        /// The hash said for it.
+        digest: Digest,
+    },
+    /// The newest policy that is pinned on this machine can't be read there.
+    #[error("what this machine remembers of the newest policy is incomplete")]
+    PinIncomplete,
+    /// A grant whose deadline has passed.
+    #[error("the grant for `{path}` ended at {at}")]
+    GrantEnded {
+        /// The secret.
+        path: SecretPath,
+        /// The deadline.
+        at: Timestamp,
     },
     /// Nobody said that this store may be trusted.
     #[error("this store is not trusted on this machine: its id is {id}")]
@@ -349,5 +416,6 @@ const fn verb(action: Action) -> &'static str {
         Action::Read => "read",
         Action::Write => "write",
         Action::Delete => "delete",
+        Action::Grant => "let others read",
     }
 }

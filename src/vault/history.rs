@@ -3,9 +3,10 @@
 //! A version is the commit that brought its sidecar; its number comes from the sidecar, never from counting. Revisions that are
 //! not valid are not versions. Where two merged branches made the same version, each is named `4@<commit>`.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
-use crate::model::{MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Timestamp, Version};
+use crate::model::{Digest, MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Timestamp, Version};
 use crate::store::CommitId;
 
 use super::revision::Signed;
@@ -164,9 +165,6 @@ impl Vault {
                 Err(_) => invalid += 1,
             }
         }
-        if invalid > 0 {
-            self.note(Notice::InvalidRevisions { path: path.clone(), count: invalid });
-        }
         if let Some(current) = self.revision(&self.store, path)?
             && !revisions.iter().any(|it| it.signed.digest == current.digest)
         {
@@ -176,9 +174,34 @@ impl Vault {
             let committed = there.is_some_and(|file| file == current.file);
             revisions.push(Recorded { signed: current, commit: None, committed });
         }
+        let valid = self.valid_among(&revisions)?;
+        let known = revisions.len();
+        revisions.retain(|it| valid.contains(&it.signed.digest));
+        invalid += known - revisions.len();
+        if invalid > 0 {
+            self.note(Notice::InvalidRevisions { path: path.clone(), count: invalid });
+        }
         revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
         Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
+    }
+
+    /// Which of `revisions` count: those that do by themselves, and those that a valid one names as its parent.
+    fn valid_among(&self, revisions: &[Recorded]) -> Result<HashSet<Digest>, VaultError> {
+        let mut valid = HashSet::new();
+        let mut found: Vec<&Recorded> = Vec::new();
+        for recorded in revisions {
+            if recorded.signed.by_right || self.accepted()?.contains(&recorded.signed.digest) {
+                found.push(recorded);
+            }
+        }
+        while let Some(recorded) = found.pop() {
+            if valid.insert(recorded.signed.digest) {
+                let parents = &recorded.signed.sidecar.parents;
+                found.extend(revisions.iter().filter(|it| parents.contains(&it.signed.digest)));
+            }
+        }
+        Ok(valid)
     }
 
     /// The versions of `path`, newest first.

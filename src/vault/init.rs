@@ -1,13 +1,17 @@
 //! Making a store: its first policy epoch, signed by its first member.
 
+use std::collections::BTreeSet;
+
 use crate::crypto::{self, Identity, Namespace};
-use crate::model::{Email, Epoch, Member, MemberKeys, MemberName, Pattern, Policy, Principal, RoleName, Rule, StoreId};
+use crate::model::{
+    ADMINS, Document as _, Email, Epoch, Member, MemberKeys, MemberName, Pattern, Policy, Principal, RoleName, Rule,
+    StoreId,
+};
 use crate::store::{Batch, FileChange, Mode, Store};
 
 use super::{Vault, VaultError, VaultOptions, Writing, layout};
 
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
-const ADMINS: &str = "admins";
 
 /// What a new store begins with.
 #[derive(Debug)]
@@ -108,7 +112,8 @@ fn first_policy(request: &InitRequest, options: &VaultOptions) -> Result<Policy,
         recipient: request.identity.recipient().to_string(),
         signing: request.identity.verifying_key().to_string(),
     };
-    let member = Member { email: request.email.clone(), roles: vec![admins.clone()], keys: vec![keys] };
+    let member =
+        Member { email: request.email.clone(), roles: vec![admins.clone()], keys: vec![keys], lost: BTreeSet::new() };
     Ok(Policy {
         epoch: Epoch::FIRST,
         salt: Some(salt.iter().map(|byte| format!("{byte:02x}")).collect()),

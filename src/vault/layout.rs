@@ -1,6 +1,6 @@
 //! Where things lie within a store. The one place that knows the names of files.
 
-use crate::model::{Epoch, NameError, SecretPath};
+use crate::model::{Digest, Epoch, GrantId, MemberName, NameError, SecretPath};
 use crate::store::StorePath;
 
 /// The folder of the secrets.
@@ -9,6 +9,8 @@ pub(super) const SECRETS: &str = "secrets";
 pub(super) const POLICY: &str = "policy";
 /// The folder of the grants.
 pub(super) const GRANTS: &str = "grants";
+/// The folder of the requests to join or to change keys.
+pub(super) const REQUESTS: &str = "requests";
 /// The file that keeps git from changing a byte of the store.
 pub(super) const GITATTRIBUTES: &str = ".gitattributes";
 /// Its content.
@@ -37,6 +39,29 @@ pub(super) fn value(path: &SecretPath) -> StorePath {
 /// The file of `epoch`.
 pub(super) fn epoch(epoch: Epoch) -> StorePath {
     place(&format!("{POLICY}/{:06}.yaml", epoch.get()))
+}
+
+/// The epoch whose file `file` is, in the one spelling of its number.
+pub(super) fn epoch_of(file: &StorePath) -> Option<Epoch> {
+    let name = file.as_str().strip_prefix(POLICY)?.strip_prefix('/')?;
+    let number = name.strip_suffix(".yaml")?.parse().ok()?;
+    let found = Epoch::new(number)?;
+    (epoch(found) == *file).then_some(found)
+}
+
+/// The acceptance list with the hash `digest`.
+pub(super) fn accepted(digest: &Digest) -> StorePath {
+    place(&format!("{POLICY}/accepted/{digest}"))
+}
+
+/// The file of the grant `id`.
+pub(super) fn grant(id: &GrantId) -> StorePath {
+    place(&format!("{GRANTS}/{id}.yaml"))
+}
+
+/// The file of the request of `name`.
+pub(super) fn request(name: &MemberName) -> StorePath {
+    place(&format!("{REQUESTS}/{name}.yaml"))
 }
 
 /// What a file below `secrets/` is.

@@ -9,6 +9,7 @@ mod authority;
 mod change;
 mod error;
 mod files;
+mod grants;
 mod history;
 mod init;
 mod layout;
@@ -20,6 +21,7 @@ mod status;
 mod transfer;
 mod write;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -32,11 +34,12 @@ pub use request::{Create, Expiry, Outcome, Update, Writing};
 pub use resolve::Asked;
 pub use status::Status;
 
-use crate::crypto::Identity;
-use crate::model::{Environment, Fingerprint, MemberName, SecretPath, StoreId, Timestamp};
-use crate::policy::{Pins, StoreClaim};
+use crate::crypto::{Identity, VerifyingKey};
+use crate::model::{Acceptance, Environment, Epoch, MemberName, SecretPath, StoreId, Timestamp};
+use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
 use crate::store::{Person, Recovered, Store, StoreOptions};
 use authority::Authority;
+use grants::{GUEST, Grants};
 
 /// How to find and use a store.
 #[derive(Debug, Clone)]
@@ -92,14 +95,29 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
+    /// The tree's policy and the trusted branch's went separate ways: the latter is in force.
+    PolicyForked,
 }
 
-/// Who works with the vault: a member with its private key.
+/// Who works with the vault: a member with its private keys, or a guest with a one-off key.
 #[derive(Debug)]
 struct Me {
     name: MemberName,
+    /// The one that signs; a member's own.
     identity: Identity,
-    fingerprint: Fingerprint,
+    /// All that are at hand, for reading.
+    keys: Vec<Identity>,
+}
+
+/// Where the policy in force comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The tree has it.
+    Here,
+    /// The trusted branch has it, and the tree has an earlier epoch of it.
+    Behind,
+    /// The trusted branch has it, and the tree has another.
+    Forked,
 }
 
 /// A store whose policy is verified.
@@ -107,11 +125,15 @@ struct Me {
 pub struct Vault {
     store: Store,
     authority: Authority,
+    standing: Standing,
     trust: Trust,
     /// Whether this clone is known to hold this store.
     remembered: bool,
     options: VaultOptions,
     me: Option<Me>,
+    /// Read when first needed: most values are read without.
+    accepted: OnceCell<Acceptance>,
+    grants: OnceCell<Grants>,
     notices: Mutex<Vec<Notice>>,
 }
 
@@ -123,7 +145,7 @@ impl Vault {
     pub fn open(options: VaultOptions) -> Result<Self, VaultError> {
         let vault = Self::inspect(options)?;
         match vault.trust {
-            Trust::Unknown => return Err(VaultError::Untrusted { id: vault.authority.id }),
+            Trust::Unknown => return Err(VaultError::Untrusted { id: vault.id() }),
             // A clone that was not seen before; where nothing can be written it stays so.
             Trust::Pinned if !vault.remembered => drop(vault.remember()),
             Trust::Pinned | Trust::Said => {}
@@ -141,24 +163,54 @@ impl Vault {
         if options.recover && store.pending_recovery() {
             notices.extend(recovered(&store)?.map(Notice::Recovered));
         }
-        let authority = read::authority(&store)?;
-        let (trust, remembered) = judge(&store, &options, authority.id)?;
-        Ok(Self { store, authority, trust, remembered, options, me: None, notices: Mutex::new(notices) })
+        let chain = here(&store, options.pins.as_ref())?;
+        let (trust, remembered) = judge(&store, &options, &chain)?;
+        let pinned = options.pins.as_ref().map(|pins| pins.pinned(&chain.id())).transpose()?.flatten();
+        let (chain, standing) = in_force(&options, chain, pinned)?;
+        if standing == Standing::Forked {
+            notices.push(Notice::PolicyForked);
+        }
+        Ok(Self {
+            store,
+            authority: Authority::of(chain),
+            standing,
+            trust,
+            remembered,
+            options,
+            me: None,
+            accepted: OnceCell::new(),
+            grants: OnceCell::new(),
+            notices: Mutex::new(notices),
+        })
     }
 
-    /// Works as the first of `identities` whose signing key the policy gives to a member.
+    /// Works as the first of `identities` whose signing key the policy gives to a member, else as the guest to whom a grant gives one.
     ///
     /// # Errors
     /// [`VaultError::NoIdentity`] for none, [`VaultError::NotAMember`] where none belongs to a member.
     pub fn unlock(&mut self, identities: Vec<Identity>) -> Result<&MemberName, VaultError> {
         let first = identities.first().ok_or(VaultError::NoIdentity)?;
         let stranger = VaultError::NotAMember { fingerprint: first.recipient().fingerprint().to_string() };
-        let mut known = identities.into_iter().filter_map(|identity| {
-            let name = self.authority.member_of(identity.verifying_key())?.clone();
-            Some(Me { name, fingerprint: identity.recipient().fingerprint(), identity })
+        let member = identities.iter().find_map(|identity| {
+            let name = self.authority.member_of(identity.verifying_key())?;
+            Some((name.clone(), identity.clone()))
         });
-        let me = known.next().ok_or(stranger)?;
-        Ok(&self.me.insert(me).name)
+        let (name, identity) = match member {
+            Some(member) => member,
+            None => self.guest(&identities)?.ok_or(stranger)?,
+        };
+        Ok(&self.me.insert(Me { name, identity, keys: identities }).name)
+    }
+
+    /// The guest whose one-off key is among `identities`.
+    fn guest(&self, identities: &[Identity]) -> Result<Option<(MemberName, Identity)>, VaultError> {
+        let guests = self.grants()?.all.iter().map(|signed| &signed.grant);
+        let mut known = guests.filter_map(|grant| {
+            let key = grant.recipient.as_ref().filter(|_| grant.grantee.as_str().starts_with(GUEST))?;
+            let identity = identities.iter().find(|identity| identity.recipient().to_string() == *key)?;
+            Some((grant.grantee.clone(), identity.clone()))
+        });
+        Ok(known.next())
     }
 
     /// Pins the store: it is trusted from now on, in this clone and in others.
@@ -167,7 +219,7 @@ impl Vault {
     /// [`VaultError::Pin`] when the pin can't be written.
     pub fn pin(&self) -> Result<(), VaultError> {
         let Some(pins) = &self.options.pins else { return Ok(()) };
-        pins.trust(&self.authority.id)?;
+        pins.trust(&self.id())?;
         self.remember()
     }
 
@@ -175,7 +227,7 @@ impl Vault {
     fn remember(&self) -> Result<(), VaultError> {
         let Some(pins) = &self.options.pins else { return Ok(()) };
         if let Some(clone) = self.store.clone_id(true)? {
-            pins.remember(&clone, &place_of(&self.store), &self.authority.id)?;
+            pins.remember(&clone, &place_of(&self.store), &self.id())?;
         }
         Ok(())
     }
@@ -183,7 +235,7 @@ impl Vault {
     /// The store's id.
     #[must_use]
     pub const fn id(&self) -> StoreId {
-        self.authority.id
+        self.authority.id()
     }
 
     /// Whether the store is trusted, and by what.
@@ -207,20 +259,37 @@ impl Vault {
     /// All environments of the store.
     #[must_use]
     pub fn environments(&self) -> Vec<Environment> {
-        self.authority.policy.all_environments().collect()
+        self.authority.policy().all_environments().collect()
     }
 
     /// The admins with their signing keys' fingerprints: what to compare before trusting a store.
     #[must_use]
     pub fn admins(&self) -> Vec<(MemberName, String)> {
-        let policy = &self.authority.policy;
-        let admins =
-            policy.members.iter().filter(|(_, member)| member.roles.iter().any(|role| role.as_str() == "admins"));
-        admins
-            .flat_map(|(name, _)| {
-                self.authority.keys_of(name).map(|keys| (name.clone(), keys.signing.fingerprint().to_string()))
-            })
-            .collect()
+        let admins = self.authority.policy().members.iter().filter(|(_, member)| member.is_admin());
+        let keys = admins.flat_map(|(name, member)| member.keys.iter().map(move |keys| (name, keys)));
+        keys.filter_map(|(name, keys)| {
+            // Keys of a verified policy are valid.
+            let key: VerifyingKey = keys.signing.parse().ok()?;
+            Some((name.clone(), key.fingerprint().to_string()))
+        })
+        .collect()
+    }
+
+    /// What stays valid though the policy alone would reject it.
+    fn accepted(&self) -> Result<&Acceptance, VaultError> {
+        if let Some(accepted) = self.accepted.get() {
+            return Ok(accepted);
+        }
+        let policy = self.authority.policy();
+        let list = match (self.standing, policy.accepted, &self.options.pins) {
+            (Standing::Behind | Standing::Forked, Some(digest), Some(pins)) => {
+                let place = layout::accepted(&digest);
+                let list = Acceptance::parse(&pins.content(&digest)?);
+                list.map_err(|error| revision::refused(&place, Flaw::Document(error)))?
+            }
+            _ => authority::acceptance(&self.store, policy)?,
+        };
+        Ok(self.accepted.get_or_init(|| list))
     }
 
     /// What happened by the way since the last call.
@@ -254,15 +323,52 @@ fn recovered(store: &Store) -> Result<Option<Recovered>, VaultError> {
     }
 }
 
-/// Whether the store found is the one that was said, or one that was pinned; and whether this clone is known to hold it.
-fn judge(store: &Store, options: &VaultOptions, found: StoreId) -> Result<(Trust, bool), VaultError> {
-    if let Some(claim) = &options.claim {
-        // Until later epochs are supported, the only epoch a chain can contain is the first, whose hash is the id.
-        let fits = claim.epoch.is_none_or(|(epoch, hash)| epoch.get() == 1 && hash == *found.digest());
-        if claim.id == found && fits {
-            return Ok((Trust::Said, false));
+/// What was verified before of the store `id` on this machine.
+fn known(pins: Option<&Pins>, id: &StoreId) -> Vec<Summary> {
+    let Some(pins) = pins else { return Vec::new() };
+    // A pin that can't be read is an error where trust is judged; here it is only a chain not known.
+    let pinned = pins.pinned(id).ok().flatten().and_then(|pinned| pinned.chain);
+    pins.known_chain(id).into_iter().chain(pinned).collect()
+}
+
+/// The tree's own chain of epochs, verified; what it comes to is kept.
+fn here(store: &Store, pins: Option<&Pins>) -> Result<Chain, VaultError> {
+    let chain = authority::load(store, &|id| known(pins, id))?;
+    if let Some(pins) = pins.filter(|_| chain.policy().epoch > Epoch::FIRST) {
+        let enough = |known: Summary| known.epochs.starts_with(&chain.summary().epochs);
+        if !known(Some(pins), &chain.id()).into_iter().any(enough) {
+            pins.keep_chain(&chain);
         }
-        return Err(VaultError::OtherStore { found, expected: claim.id, remembered: false });
+    }
+    Ok(chain)
+}
+
+/// The policy in force: the newest one known, which is the tree's or the pinned one.
+fn in_force(options: &VaultOptions, here: Chain, pinned: Option<Pinned>) -> Result<(Chain, Standing), VaultError> {
+    let (Some(pins), Some(pinned)) = (&options.pins, pinned) else { return Ok((here, Standing::Here)) };
+    if here.summary().digest_of(pinned.epoch) == Some(pinned.policy) {
+        return Ok((here, Standing::Here));
+    }
+    // Only a pin of an epoch above 1 can differ from a tree of the same store, and such a pin holds its chain.
+    let newest = pinned.chain.as_ref().and_then(|chain| Chain::resume(chain, &pins.content(&pinned.policy).ok()?));
+    let newest = newest.ok_or(VaultError::PinIncomplete)?;
+    let behind = newest.summary().epochs.starts_with(&here.summary().epochs);
+    Ok((newest, if behind { Standing::Behind } else { Standing::Forked }))
+}
+
+/// Whether the store found is the one that was said, or one that was pinned; and whether this clone is known to hold it.
+fn judge(store: &Store, options: &VaultOptions, chain: &Chain) -> Result<(Trust, bool), VaultError> {
+    let found = chain.id();
+    if let Some(claim) = &options.claim {
+        if claim.id != found {
+            return Err(VaultError::OtherStore { found, expected: claim.id, remembered: false });
+        }
+        if let Some((epoch, digest)) =
+            claim.epoch.filter(|(epoch, digest)| chain.summary().digest_of(*epoch) != Some(*digest))
+        {
+            return Err(VaultError::OtherEpoch { epoch, digest });
+        }
+        return Ok((Trust::Said, false));
     }
     let Some(pins) = &options.pins else { return Ok((Trust::Unknown, false)) };
     let clone = store.clone_id(false)?;
@@ -270,7 +376,7 @@ fn judge(store: &Store, options: &VaultOptions, found: StoreId) -> Result<(Trust
     if let Some(expected) = known.filter(|expected| *expected != found) {
         return Err(VaultError::OtherStore { found, expected, remembered: true });
     }
-    Ok((if pins.trusts(&found)? { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
+    Ok((if pins.pinned(&found)?.is_some() { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Vault {
     fn as_path(&self, text: &str) -> Result<Option<SecretPath>, VaultError> {
         let Some((first, rest)) = text.split_once('/') else { return Ok(None) };
         let Ok(environment) = first.parse::<Environment>() else { return Ok(None) };
-        if self.authority.policy.has_environment(&environment) {
+        if self.authority.policy().has_environment(&environment) {
             return self.in_environment(environment, rest).map(Some);
         }
         if self.nearest_environment(first).is_some() {
@@ -140,7 +140,7 @@ impl Vault {
     }
 
     fn in_environment(&self, environment: Environment, name: &str) -> Result<SecretPath, VaultError> {
-        if !self.authority.policy.has_environment(&environment) {
+        if !self.authority.policy().has_environment(&environment) {
             return Err(self.unknown_environment(environment));
         }
         let name: SecretName = name.parse().map_err(bad_name)?;
@@ -152,7 +152,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::UnknownEnvironment`] with the one that was probably meant.
     pub fn known_environment(&self, environment: &Environment) -> Result<(), VaultError> {
-        if self.authority.policy.has_environment(environment) {
+        if self.authority.policy().has_environment(environment) {
             return Ok(());
         }
         Err(self.unknown_environment(environment.clone()))
@@ -167,7 +167,7 @@ impl Vault {
         let mut named: Vec<Environment> = Vec::new();
         for tag in tags {
             match tag.as_str().parse::<Environment>() {
-                Ok(environment) if self.authority.policy.has_environment(&environment) => {
+                Ok(environment) if self.authority.policy().has_environment(&environment) => {
                     if !named.contains(&environment) {
                         named.push(environment);
                     }
@@ -200,7 +200,7 @@ impl Vault {
         let upper = path.name().as_str().to_ascii_uppercase();
         let words: Vec<&str> = upper.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let held = |environment: &Environment| words.contains(&environment.as_str().to_ascii_uppercase().as_str());
-        let mut others = self.authority.policy.environments.iter().filter(|e| *e != path.environment());
+        let mut others = self.authority.policy().environments.iter().filter(|e| *e != path.environment());
         others.find(|environment| held(environment)).cloned()
     }
 

@@ -8,22 +8,25 @@ use super::files::Files;
 use super::{Flaw, Me, Vault, VaultError, layout};
 use crate::store::StoreError;
 
-/// A sidecar whose signature, store, path and right were verified, with the hash of its file.
+/// A sidecar whose signature, signer, store and path were verified, with the hash of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Signed {
     pub(super) sidecar: Sidecar,
     pub(super) digest: Digest,
     pub(super) file: Vec<u8>,
+    /// Whether the policy in force lets its author do what it does. If not, it counts only where it is accepted, or where a valid revision
+    /// names it as its parent: see [`Vault::admit`].
+    pub(super) by_right: bool,
 }
 
 impl Signed {
-    /// Verifies `file` as the sidecar of `path`.
+    /// Verifies `file` as the sidecar of `path`, but for its author's right.
     pub(super) fn verify(authority: &Authority, file: Vec<u8>, path: &SecretPath) -> Result<Self, Flaw> {
-        let sidecar = authority.verify_sidecar(&file)?;
+        let (sidecar, by_right) = authority.verify_sidecar(&file)?;
         if sidecar.path != *path {
             return Err(Flaw::Moved { stated: sidecar.path });
         }
-        Ok(Self { digest: Digest::of(&file), sidecar, file })
+        Ok(Self { digest: Digest::of(&file), sidecar, file, by_right })
     }
 
     /// How a later revision names this one as the source of its value.
@@ -49,7 +52,23 @@ impl Vault {
                 Err(error) => Err(error.into()),
             };
         };
-        Signed::verify(&self.authority, file, path).map(Some).map_err(|flaw| refused(&place, flaw))
+        self.valid(file, path).map(Some)
+    }
+
+    /// The revision in `file`, if it counts as the sidecar of `path`.
+    pub(super) fn valid(&self, file: Vec<u8>, path: &SecretPath) -> Result<Signed, VaultError> {
+        let signed =
+            Signed::verify(&self.authority, file, path).map_err(|flaw| refused(&layout::sidecar(path), flaw))?;
+        self.admit(signed)
+    }
+
+    /// `signed`, if it counts by itself: its author has the right, or it is accepted.
+    pub(super) fn admit(&self, signed: Signed) -> Result<Signed, VaultError> {
+        if signed.by_right || self.accepted()?.contains(&signed.digest) {
+            return Ok(signed);
+        }
+        let author = signed.sidecar.author;
+        Err(refused(&layout::sidecar(&signed.sidecar.path), Flaw::NoRight { author }))
     }
 
     /// The age file that goes with `signed`: its size and hash are as signed. None for a tombstone.
@@ -78,21 +97,21 @@ impl Vault {
     pub(super) fn open_value(&self, files: &dyn Files, signed: &Signed) -> Result<SecretBytes, VaultError> {
         let sidecar = &signed.sidecar;
         let file = self.age_file(files, signed)?.ok_or_else(|| VaultError::Deleted { path: sidecar.path.clone() })?;
-        self.unseal(&file, signed, self.me()?)
+        unseal(&file, signed, self.me()?)
     }
+}
 
-    fn unseal(&self, file: &[u8], signed: &Signed, me: &Me) -> Result<SecretBytes, VaultError> {
-        let sidecar = &signed.sidecar;
-        let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
-        let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
-        if !holders.contains(&me.fingerprint) {
-            return Err(VaultError::NotARecipient { path: sidecar.path.clone() });
-        }
-        crypto::open(file, &context, &holders, &me.identity).map_err(|error| match error {
-            OpenError::NotARecipient => VaultError::NotARecipient { path: sidecar.path.clone() },
-            other => refused(&layout::value(&sidecar.path), Flaw::Value(other)),
-        })
-    }
+/// Opens the age file `file` of a verified revision with one of the keys of `me`. What the file has to be was compared before.
+pub(super) fn unseal(file: &[u8], signed: &Signed, me: &Me) -> Result<SecretBytes, VaultError> {
+    let sidecar = &signed.sidecar;
+    let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
+    let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
+    let key = me.keys.iter().find(|key| holders.contains(&key.recipient().fingerprint()));
+    let key = key.ok_or_else(|| VaultError::NotARecipient { path: sidecar.path.clone() })?;
+    crypto::open(file, &context, &holders, key).map_err(|error| match error {
+        OpenError::NotARecipient => VaultError::NotARecipient { path: sidecar.path.clone() },
+        other => refused(&layout::value(&sidecar.path), Flaw::Value(other)),
+    })
 }
 
 /// Values have at most 16 MiB whatever the settings say; age adds 16 bytes a chunk of 64 KiB, and a header.

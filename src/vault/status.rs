@@ -54,7 +54,7 @@ impl Vault {
             entries.iter().filter(|entry| entry.sidecar.path.environment() == environment).count()
         };
         let counted = self.environments().into_iter().map(|environment| (environment.clone(), count(&environment)));
-        let policy = &self.authority.policy;
+        let policy = self.authority.policy();
         Ok(Status {
             root: self.store.root().to_owned(),
             id: self.id(),

@@ -1,5 +1,6 @@
 //! Members with different rights, in a real repository: what a policy says is what counts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::layout;
 use super::{Create, Flaw, Update, Vault, VaultError, VaultOptions, Writing};
 use crate::crypto::{self, Identity, Namespace, SecretBytes};
-use crate::model::{Change, Epoch, Member, MemberKeys, Policy, Rule, SecretPath};
+use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, RoleName, Rule, SecretPath};
 use crate::policy::{Action, Pins};
 
 struct World {
@@ -18,6 +19,10 @@ struct World {
 
 fn secret(text: &str) -> SecretBytes {
     SecretBytes::new(text.as_bytes().to_vec())
+}
+
+fn admins() -> RoleName {
+    "admins".parse().unwrap()
 }
 
 fn path() -> SecretPath {
@@ -31,7 +36,15 @@ fn policy(identities: &[(&'static str, Identity)]) -> Policy {
         let keys =
             MemberKeys { recipient: identity.recipient().to_string(), signing: identity.verifying_key().to_string() };
         let email = format!("{name}@example.com").parse().unwrap();
-        (name.parse().unwrap(), Member { email, roles: vec![], keys: vec![keys] })
+        (
+            name.parse().unwrap(),
+            Member {
+                email,
+                roles: if *name == "alice" { vec![admins()] } else { vec![] },
+                keys: vec![keys],
+                lost: BTreeSet::new(),
+            },
+        )
     };
     let rule = Rule {
         read: names(&["alice", "rita", "will"]),
@@ -48,7 +61,7 @@ fn policy(identities: &[(&'static str, Identity)]) -> Policy {
         author: "alice".parse().unwrap(),
         time: "2026-11-24".parse().unwrap(),
         environments: vec!["production".parse().unwrap()],
-        roles: vec![],
+        roles: vec![admins()],
         members: identities.iter().map(member).collect(),
         secrets: [("**".parse().unwrap(), rule)].into(),
         accepted: None,

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::crypto::{self, Namespace, SecretBytes};
 use crate::model::{
-    Change, Ciphertext, Epoch, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar, Version,
+    Acceptance, Change, Ciphertext, Document as _, KeyHolder, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar, Version,
 };
 use crate::policy::Action;
-use crate::store::{Batch, FileChange, Mode, StoreError, Tree};
+use crate::store::{Batch, FileChange, Mode, StoreError, StorePath, Tree};
 
-use super::revision::{Signed, refused};
-use super::{Notice, Outcome, Vault, VaultError, Writing, layout};
+use super::authority::epochs_in;
+use super::revision::Signed;
+use super::{Notice, Outcome, Standing, Vault, VaultError, Writing, here, layout};
 
 /// How often a command is planned anew when somebody else was quicker.
 const ATTEMPTS: usize = 8;
@@ -90,6 +91,7 @@ impl Vault {
             if let Some(recovered) = transaction.recovered() {
                 self.note(Notice::Recovered(recovered.clone()));
             }
+            self.demand_policy()?;
             let base = transaction.base().map(|commit| self.store.tree_of(commit)).transpose()?;
             let Plan { mut changes, mut outcome, subject } = plan(base.as_ref())?;
             if changes.is_empty() {
@@ -123,7 +125,7 @@ impl Vault {
         );
         Batch {
             changes,
-            unchanged: vec![layout::epoch(Epoch::FIRST)],
+            unchanged: self.policy_places(),
             message,
             author: self.options.author.clone(),
             committer: self.options.committer.clone(),
@@ -131,11 +133,33 @@ impl Vault {
         }
     }
 
+    /// The newest epoch's file, and the one that would follow it: while they are as they were, so is the policy.
+    fn policy_places(&self) -> Vec<StorePath> {
+        let newest = self.authority.policy().epoch;
+        vec![layout::epoch(newest), layout::epoch(newest.next())]
+    }
+
+    /// That the policy in force is the tree's or a newer one, and that nobody changed it since it was read.
+    pub(super) fn demand_policy(&self) -> Result<(), VaultError> {
+        if self.standing == Standing::Forked {
+            return Err(VaultError::PolicyForked);
+        }
+        let now = here(&self.store, self.options.pins.as_ref())?;
+        let (ours, theirs) = (&self.authority.chain().summary().epochs, &now.summary().epochs);
+        if ours.starts_with(theirs) && (ours == theirs || self.standing == Standing::Behind) {
+            return Ok(());
+        }
+        Err(VaultError::PolicyMoved)
+    }
+
     /// The files without which a commit of secrets can't be read, where no commit has them yet (`init --no-commit`).
     fn companions(&self, base: Base<'_>) -> Result<Vec<FileChange>, VaultError> {
         let mut changes = Vec::new();
-        for place in [layout::place(layout::GITATTRIBUTES), layout::epoch(Epoch::FIRST)] {
-            let limit = MAX_POLICY_BYTES as u64;
+        let mut places = vec![layout::place(layout::GITATTRIBUTES)];
+        places.extend(epochs_in(&self.store)?.into_iter().map(layout::epoch));
+        places.extend(self.authority.policy().accepted.as_ref().map(layout::accepted));
+        for place in places {
+            let limit = Acceptance::MAX_BYTES;
             let committed = base.map(|tree| tree.read(&place, limit)).transpose()?.flatten();
             if committed.is_none()
                 && let Some(content) = self.store.read(&place, limit)?
@@ -154,7 +178,7 @@ impl Vault {
         let committed = match (file, &current) {
             (None, _) => None,
             (Some(file), Some(current)) if current.file == file => Some(current.clone()),
-            (Some(file), _) => Some(Signed::verify(&self.authority, file, path).map_err(|flaw| refused(&place, flaw))?),
+            (Some(file), _) => Some(self.valid(file, path)?),
         };
         let position = Position { path: path.clone(), current, committed };
         if self.fits(&position) { Ok(position) } else { Err(VaultError::Diverged { file: place.as_str().to_owned() }) }
@@ -208,7 +232,7 @@ impl Vault {
         let pending = position.uncommitted().filter(|sidecar| change == Change::Metadata && !sidecar.is_tombstone());
         let change = pending.map_or(change, |sidecar| sidecar.change);
         let blank = || Sidecar {
-            store: self.authority.id,
+            store: self.authority.id(),
             path: position.path.clone(),
             revision: Revision::FIRST,
             parents: Vec::new(),
@@ -251,7 +275,7 @@ impl Vault {
         value: &SecretBytes,
     ) -> Result<Vec<u8>, VaultError> {
         let path = &sidecar.path;
-        let (recipients, holders) = self.authority.readers(path);
+        let (recipients, holders) = self.authority.readers(path, self.grants_in_force()?);
         if recipients.is_empty() {
             return Err(VaultError::NoReaders { path: path.clone() });
         }

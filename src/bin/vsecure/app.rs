@@ -174,6 +174,10 @@ impl App {
                 Notice::Recovered(Recovered::Undone(files)) => {
                     self.output.warn(&format!("undid what a killed command had begun: {}", files.join(", ")));
                 }
+                Notice::PolicyForked => {
+                    self.output
+                        .warn("the policy here and that of the trusted branch went separate ways: the latter is used");
+                }
                 Notice::InvalidRevisions { path, count } => {
                     self.output
                         .warn(&format!("{count} revisions of {path} in the history are not valid and don't count"));

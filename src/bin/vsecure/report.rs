@@ -246,8 +246,7 @@ fn on_vault(error: &VaultError) -> Advice {
         }
         VaultError::Expired { .. } => plain(EXPIRED),
         VaultError::Refused { file, flaw } => on_flaw(file, flaw),
-        VaultError::NoPolicy { .. } => advice(INTEGRITY, "git checkout   brings it back, if it was committed"),
-        VaultError::Newer { .. } => advice(INTEGRITY, "use a newer vsecure"),
+        VaultError::NoPolicy => advice(INTEGRITY, "git checkout   brings it back, if it was committed"),
         VaultError::Untrusted { id } => advice(
             INTEGRITY,
             format!(
@@ -259,6 +258,18 @@ fn on_vault(error: &VaultError) -> Advice {
             "somebody replaced the store; if that was right, clone the repository anew and run vsecure trust",
         ),
         VaultError::OtherStore { .. } => advice(INTEGRITY, "the id was said by --store-id or VSECURE_STORE_ID"),
+        VaultError::OtherEpoch { .. } => {
+            advice(INTEGRITY, "git pull   may bring it; else this is another history of the store")
+        }
+        VaultError::PinIncomplete => {
+            advice(INTEGRITY, "vsecure trust   in a clone whose branch is up to date mends it")
+        }
+        VaultError::PolicyForked => {
+            advice(CONFLICT, "vsecure policy:rebase   puts your change of the policy behind the trusted branch's")
+        }
+        VaultError::PolicyBehind { .. } => advice(CONFLICT, "merge or rebase onto the trusted branch first"),
+        VaultError::PolicyMoved => advice(CONFLICT, "try again"),
+        VaultError::GrantEnded { .. } => advice(DENIED, "ask for another grant: vsecure secrets:grant-access"),
         VaultError::Diverged { file } => {
             advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
         }
