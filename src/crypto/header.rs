@@ -96,6 +96,16 @@ pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<(), HeaderError> {
     Ok(())
 }
 
+/// Scans the header of `file`, which another tool may have made.
+///
+/// # Errors
+/// [`HeaderError`] for anything but stanzas of the kinds that values have.
+pub fn scan_foreign(file: &[u8]) -> Result<(), HeaderError> {
+    let stanzas = stanzas(file)?;
+    let others = stanzas.iter().filter(|stanza| stanza.tag != CONTEXT_TAG);
+    others.map(check_kind).try_for_each(|kind| kind.map(drop))
+}
+
 enum Kind {
     X25519,
     Ssh,

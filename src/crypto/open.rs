@@ -7,7 +7,7 @@ use age_core::format::{FileKey, Stanza};
 use zeroize::Zeroizing;
 
 use super::context::{CONTEXT_TAG, Context};
-use super::header::{HeaderError, scan};
+use super::header::{HeaderError, scan, scan_foreign};
 use super::identity::Identity;
 use super::secret::SecretBytes;
 use crate::model::Fingerprint;
@@ -90,10 +90,29 @@ pub fn open(
         age::DecryptError::NoMatchingKeys => OpenError::NotARecipient,
         _ => OpenError::Tampered,
     };
-    let decryptor = age::Decryptor::new_buffered(file).map_err(failed)?;
-    let mut reader = decryptor.decrypt([&hinted as &dyn age::Identity].into_iter()).map_err(failed)?;
+    decrypted(file, &hinted).map_err(failed)
+}
+
+/// Opens a file that may have been encrypted by any tool, for no particular place: what is bound to another is opened too. For looking at
+/// what does not count.
+///
+/// # Errors
+/// [`OpenError`], as for [`open`].
+pub fn open_unbound(file: &[u8], identity: &Identity) -> Result<SecretBytes, OpenError> {
+    scan_foreign(file).map_err(OpenError::Header)?;
+    let key = identity.to_age().ok_or(OpenError::NotARecipient)?;
+    decrypted(file, key.as_ref()).map_err(|error| match error {
+        age::DecryptError::NoMatchingKeys => OpenError::NotARecipient,
+        _ => OpenError::Tampered,
+    })
+}
+
+/// Decrypts the whole of a file whose header was scanned.
+fn decrypted(file: &[u8], identity: &dyn age::Identity) -> Result<SecretBytes, age::DecryptError> {
+    let decryptor = age::Decryptor::new_buffered(file)?;
+    let mut reader = decryptor.decrypt([identity].into_iter())?;
     // Reserved in full, so that the value is never left behind by a growing buffer.
     let mut value = Zeroizing::new(Vec::with_capacity(file.len()));
-    reader.read_to_end(&mut value).map_err(|_| OpenError::Tampered)?;
+    reader.read_to_end(&mut value)?;
     Ok(SecretBytes::new(std::mem::take(&mut *value)))
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use super::name::MAX_PATH_BYTES;
+use super::name::{MAX_PATH_BYTES, SecretPath};
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,23 @@ impl Pattern {
         segments.next().is_none()
     }
 
+    /// Whether `path` is meant where people select secrets: the pattern matches it, or its name alone.
+    #[must_use]
+    pub fn selects(&self, path: &SecretPath) -> bool {
+        self.matches(path.name().as_str()) || self.matches(&path.to_string())
+    }
+
+    /// Whether two patterns are equally specific and have a path in common: neither would decide about it.
+    #[must_use]
+    pub fn ties_with(&self, other: &Self) -> bool {
+        let meet = |(a, b): (&str, &str)| {
+            matches!(a, "*" | "**") || matches!(b, "*" | "**") || globs_meet(a.as_bytes(), b.as_bytes())
+        };
+        self != other
+            && self.specificity(other) == Ordering::Equal
+            && self.0.split('/').zip(other.0.split('/')).all(meet)
+    }
+
     /// Which of two patterns is more specific (greater): segments compared left to right, literal before glob before `*` before
     /// `**`; then the longer one.
     #[must_use]
@@ -63,6 +80,31 @@ fn rank(segment: &str) -> u8 {
         _ if segment.contains('*') => 2,
         _ => 3,
     }
+}
+
+/// Whether some text matches both globs. Quadratic in their lengths, which names bound.
+fn globs_meet(a: &[u8], b: &[u8]) -> bool {
+    // `below[j]`: whether the rests of `a` behind its present byte, and of `b` from its j-th byte on, meet.
+    let mut below: Vec<bool> = Vec::new();
+    for i in (0..=a.len()).rev() {
+        let x = a.get(i);
+        let mut row = vec![false; b.len() + 2];
+        for j in (0..=b.len()).rev() {
+            let at = |row: &[bool], j: usize| row.get(j).copied().unwrap_or_default();
+            let meets = match (x, b.get(j)) {
+                (None, None) => true,
+                (Some(b'*'), _) => at(&below, j) || (j < b.len() && at(&row, j + 1)),
+                (_, Some(b'*')) => at(&row, j + 1) || at(&below, j),
+                (Some(x), Some(y)) => x == y && at(&below, j + 1),
+                _ => false,
+            };
+            if let Some(place) = row.get_mut(j) {
+                *place = meets;
+            }
+        }
+        below = row;
+    }
+    below.first().copied().unwrap_or_default()
 }
 
 /// `*` matches any bytes; linear but for one step back to the last star.
@@ -150,6 +192,23 @@ mod tests {
     }
 
     #[test]
+    fn patterns_that_decide_about_one_path_alike_tie() {
+        for (a, b, ties) in [
+            ("production/A*", "production/*A", true),
+            ("production/A*C", "production/A*B", false),
+            ("production/*", "production/**", false),
+            ("production/*", "staging/*", false),
+            ("p*/A", "*n/A", true),
+            ("p*/A", "*n/B", false),
+            ("p*/*", "*n/*", true),
+            ("production/*", "production/*", false),
+        ] {
+            assert_eq!(pattern(a).ties_with(&pattern(b)), ties, "{a} {b}");
+            assert_eq!(pattern(b).ties_with(&pattern(a)), ties, "{b} {a}");
+        }
+    }
+
+    #[test]
     fn other_texts_are_no_patterns() {
         for text in ["", "/a", "a//b", "**/a", "a**", "a/../b", "a b", "é", "-x"] {
             assert_eq!(text.parse::<Pattern>(), Err(PatternError), "{text}");
@@ -157,6 +216,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn globs_that_match_one_text_meet(a in "[ab*]{0,4}", b in "[ab*]{0,4}") {
+            // Globs of four letters between them need no longer text than eight letters.
+            let texts = (0..=8usize).flat_map(|length| (0..1usize << length).map(move |bits| {
+                (0..length).map(|at| if bits >> at & 1 == 0 { b'a' } else { b'b' }).collect::<Vec<u8>>()
+            }));
+            let common = texts.into_iter().any(|text| glob(a.as_bytes(), &text) && glob(b.as_bytes(), &text));
+            prop_assert_eq!(globs_meet(a.as_bytes(), b.as_bytes()), common);
+        }
+
         #[test]
         fn a_glob_agrees_with_a_slow_one(text in "[ab]{0,8}", glob_text in "[ab*]{0,8}") {
             fn slow(p: &[u8], t: &[u8]) -> bool {

@@ -5,6 +5,7 @@
 //! (signing commits, walking history quickly). No program that a repository names is ever run for reading.
 
 mod batch;
+mod branch;
 mod child;
 mod error;
 mod files;
@@ -66,6 +67,12 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether there is a repository around the store.
+    #[must_use]
+    pub const fn has_git(&self) -> bool {
+        self.git.is_some()
     }
 
     /// The git directory of this work tree; none outside a repository.

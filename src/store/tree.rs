@@ -1,6 +1,7 @@
 //! The repository, and commits as snapshots.
 
 use std::fmt;
+use std::str::FromStr;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
 
@@ -19,6 +20,15 @@ pub struct BlobId(pub(super) Oid);
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = StoreError;
+
+    /// A full id in hex.
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        Oid::from_str(text).map(Self).map_err(|_| StoreError::NoCommit)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::crypto::{Namespace, Recipient, VerifyingKey};
 use crate::model::{
-    Acceptance, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MemberKeys, MemberName, Policy, PolicyRef, SecretPath,
-    Sidecar, StoreId,
+    Acceptance, Digest, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MemberKeys, MemberName, Policy, PolicyRef,
+    SecretPath, Sidecar, StoreId,
 };
 use crate::policy::{Action, Chain, Rights, Summary, verified};
 use crate::store::StorePath;
@@ -66,13 +66,17 @@ pub(super) fn epochs_in(files: &dyn Files) -> Result<Vec<Epoch>, VaultError> {
 
 /// The acceptance list that `policy` names, from `files`.
 pub(super) fn acceptance(files: &dyn Files, policy: &Policy) -> Result<Acceptance, VaultError> {
-    let Some(digest) = policy.accepted else { return Ok(Acceptance::default()) };
+    let Some(file) = acceptance_file(files, policy)? else { return Ok(Acceptance::default()) };
+    let place = layout::accepted(&Digest::of(&file));
+    Acceptance::parse(&file).map_err(|error| refused(&place, Flaw::Document(error)))
+}
+
+/// The file of the acceptance list that `policy` names; none where it names none.
+pub(super) fn acceptance_file(files: &dyn Files, policy: &Policy) -> Result<Option<Vec<u8>>, VaultError> {
+    let Some(digest) = policy.accepted else { return Ok(None) };
     let place = layout::accepted(&digest);
     let file = files.read(&place, Acceptance::MAX_BYTES)?.unwrap_or_default();
-    if crate::model::Digest::of(&file) != digest {
-        return Err(refused(&place, Flaw::AcceptanceReplaced));
-    }
-    Acceptance::parse(&file).map_err(|error| refused(&place, Flaw::Document(error)))
+    if Digest::of(&file) == digest { Ok(Some(file)) } else { Err(refused(&place, Flaw::AcceptanceReplaced)) }
 }
 
 impl Authority {

@@ -6,6 +6,7 @@ use crate::policy::Action;
 use crate::store::FileChange;
 
 use super::history::{Recorded, VersionSpec};
+use super::rekey::{same_holders, seal_to};
 use super::request::{Create, Expiry, Update};
 use super::revision::Signed;
 use super::write::{Base, Plan, Position, exposure};
@@ -75,11 +76,15 @@ impl Vault {
         let new_value = value.filter(|value| request.force || known.as_ref().is_none_or(|known| !known.same_as(value)));
         let mut sidecar = self.draft(&position, if new_value.is_some() { Change::Set } else { Change::Metadata })?;
         let expiry_cleared = self.edit_attributes(request, &mut sidecar, new_value.is_some());
-        let age = new_value.map(|value| self.put_new_value(&position, &mut sidecar, value)).transpose()?;
+        let age = match (new_value, &known) {
+            (Some(value), _) => Some(self.put_new_value(&position, &mut sidecar, value)?),
+            (None, Some(known)) => self.reseal(&mut sidecar, known)?,
+            (None, None) => None,
+        };
         if age.is_none() && same_attributes(&sidecar, &current.sidecar) && !request.force {
             return Ok(Plan { changes: Vec::new(), outcome: self.outcome(&current.sidecar), subject: String::new() });
         }
-        let subject = match age {
+        let subject = match new_value {
             Some(_) => format!("Update {path} to v{}", sidecar.version),
             None => format!("Change tags, metadata or expiry of {path}"),
         };
@@ -97,6 +102,15 @@ impl Vault {
         self.open_value(&self.store, current).map(Some)
     }
 
+    /// Encrypts the present value anew, where others hold a key for it than may read it: whoever writes does what is pending.
+    fn reseal(&self, sidecar: &mut Sidecar, value: &SecretBytes) -> Result<Option<Vec<u8>>, VaultError> {
+        let (recipients, holders) = self.authority.readers(&sidecar.path, self.grants_in_force()?);
+        if recipients.is_empty() || same_holders(&holders, &sidecar.recipients) {
+            return Ok(None);
+        }
+        seal_to(sidecar, value, &recipients, holders).map(Some)
+    }
+
     fn put_new_value(
         &self,
         position: &Position,
@@ -105,9 +119,8 @@ impl Vault {
     ) -> Result<Vec<u8>, VaultError> {
         let before = sidecar.clone();
         let age = self.put_value(sidecar, position.next_version(), value)?;
-        // A new value clears a debt only when it was compared with every earlier one, which nobody does yet.
-        sidecar.exposed_to =
-            if before.exposed_to.is_empty() { before.exposed_to } else { exposure(&before, &sidecar.recipients) };
+        sidecar.exposed_to = self.exposed_after(position, &before, value, &sidecar.recipients)?;
+        sidecar.acknowledged = before.acknowledged.filter(|_| !sidecar.exposed_to.is_empty());
         Ok(age)
     }
 
@@ -214,6 +227,7 @@ impl Vault {
         let mut sidecar = self.draft(position, change)?;
         sidecar.version = position.committed_version().unwrap_or(sidecar.version);
         sidecar.ciphertext = None;
+        sidecar.exposed_to = exposure(&sidecar, &[]);
         sidecar.recipients.clear();
         Ok(sidecar)
     }

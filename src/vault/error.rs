@@ -2,9 +2,9 @@
 
 use crate::crypto::{OpenError, SealError, SignedDocumentError};
 use crate::model::{
-    Digest, DocumentError, Environment, Epoch, MemberName, NameError, SecretPath, StoreId, Timestamp, Version,
+    Digest, DocumentError, Environment, Epoch, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version,
 };
-use crate::policy::{Action, ChainFlaw, PinError, SignedFlaw};
+use crate::policy::{Action, ChainFlaw, EditError, PinError, SignedFlaw};
 use crate::store::StoreError;
 
 /// What is wrong with a signed file of the store.
@@ -326,6 +326,106 @@ pub enum VaultError {
         /// The pinned epoch.
         known: Epoch,
     },
+    /// The present member is no admin.
+    #[error("`{member}` is no admin of this store")]
+    NotAnAdmin {
+        /// Who.
+        member: MemberName,
+    },
+    /// The change of the policy can't be made.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The change would leave existing secrets to nobody.
+    #[error("nobody could {what} `{path}` any more{}", others(*count))]
+    WouldLockOut {
+        /// What nobody could do.
+        what: &'static str,
+        /// One of the secrets.
+        path: SecretPath,
+        /// How many there are.
+        count: usize,
+    },
+    /// The epoch that was made would be refused by everybody.
+    #[error("the next epoch would not be valid")]
+    EpochRefused(#[source] Box<ChainFlaw>),
+    /// A policy that could not be read back.
+    #[error("the policy would be larger than 1 MiB")]
+    PolicyTooLarge,
+    /// No two policies that went separate ways.
+    #[error("the policy here did not part from that of the trusted branch")]
+    NotForked,
+    /// The history of a trusted branch was rewritten.
+    #[error("the trusted branch {reference} was rewritten: {before:.10} is not part of {now:.10}")]
+    Rewritten {
+        /// The full name of the reference.
+        reference: String,
+        /// Where it was verified last.
+        before: String,
+        /// Where it is now.
+        now: String,
+    },
+    /// A trusted branch has another policy than it had.
+    #[error("the policy of the trusted branch {reference} does not go on from the one it had")]
+    TrustedPolicyForked {
+        /// The full name of the reference.
+        reference: String,
+    },
+    /// No remote branch of that name.
+    #[error("there is no remote branch {name} in this clone")]
+    NoSuchReference {
+        /// What somebody named.
+        name: String,
+    },
+    /// A grant beyond what the rule allows.
+    #[error("a grant for `{path}` may last {longest} at most")]
+    GrantTooLong {
+        /// The secret.
+        path: SecretPath,
+        /// The longest allowed.
+        longest: Span,
+    },
+    /// Somebody needs no grant.
+    #[error("`{member}` may read `{path}` already")]
+    ReadsAlready {
+        /// Who.
+        member: MemberName,
+        /// The secret.
+        path: SecretPath,
+    },
+    /// No such grant in force.
+    #[error("`{who}` has no grant for `{path}`")]
+    NoSuchGrant {
+        /// Who.
+        who: String,
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A moment past the year 9999.
+    #[error("that is past the year 9999")]
+    TimeOutOfRange,
+    /// A request that is not valid, or for another store.
+    #[error("the request is not valid")]
+    Request(#[source] Flaw),
+    /// A request in the name of somebody else.
+    #[error("the request is for `{found}`, not for `{expected}`")]
+    OtherRequest {
+        /// Whom it is for.
+        found: MemberName,
+        /// Whom it had to be for.
+        expected: MemberName,
+    },
+    /// The secret's present state counts already.
+    #[error("`{path}` is valid as it is")]
+    NothingToAdopt {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// Nothing to take note of.
+    #[error("`{path}` has no debt")]
+    NoDebt {
+        /// The secret.
+        path: SecretPath,
+    },
     /// The policy changed while a command was at work.
     #[error("the policy changed in the meantime")]
     PolicyMoved,
@@ -405,10 +505,16 @@ impl VaultError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Store(reason) => reason.into(),
-            Self::Refused { flaw, .. } => flaw.kind(),
+            Self::Refused { flaw, .. } | Self::Request(flaw) => flaw.kind(),
+            Self::Edit(reason) => reason.into(),
+            Self::EpochRefused(reason) => reason.as_ref().into(),
             error => error.into(),
         }
     }
+}
+
+fn others(count: usize) -> String {
+    if count > 1 { format!(", nor {} others", count - 1) } else { String::new() }
 }
 
 const fn verb(action: Action) -> &'static str {

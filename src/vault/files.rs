@@ -9,6 +9,9 @@ pub(super) trait Files {
 
     /// Everything below `folder`.
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError>;
+
+    /// Whether they are the work tree's.
+    fn is_work_tree(&self) -> bool;
 }
 
 impl Files for Store {
@@ -19,6 +22,10 @@ impl Files for Store {
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
     }
+
+    fn is_work_tree(&self) -> bool {
+        true
+    }
 }
 
 impl Files for Tree<'_> {
@@ -28,5 +35,9 @@ impl Files for Tree<'_> {
 
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
+    }
+
+    fn is_work_tree(&self) -> bool {
+        false
     }
 }

@@ -1,32 +1,73 @@
 //! Grants: who may read one secret until a deadline, though no rule lets them.
 
-use crate::crypto::{Namespace, Recipient};
-use crate::model::{Grant, GrantId, MAX_GRANT_BYTES, SecretPath};
+use crate::crypto::{self, Namespace, Recipient};
+use crate::model::{Document as _, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span};
 use crate::policy::{Action, verified};
-use crate::store::StorePath;
+use crate::store::{FileChange, StorePath};
 
 use super::authority::Authority;
 use super::error::Flaw;
 use super::files::Files;
-use super::revision::refused;
-use super::{Vault, VaultError, layout};
+use super::rekey::Pending;
+use super::revision::{Signed, refused};
+use super::write::{Base, Planned};
+use super::{Vault, VaultError, Writing, layout};
 
 /// How the names begin under which one-off keys are listed; no member may be called so.
 pub(super) const GUEST: &str = "guest-";
 
+/// Who is let read for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grantee {
+    /// A member, by name or e-mail address.
+    Member(String),
+    /// Somebody who is none, by a one-off key.
+    Guest(Recipient),
+}
+
+/// A grant as somebody asks for it.
+#[derive(Debug, Clone)]
+pub struct GrantRequest {
+    /// The secret.
+    pub path: SecretPath,
+    /// Who may read it.
+    pub grantee: Grantee,
+    /// For how long, from now on.
+    pub duration: Span,
+    /// Why, for people.
+    pub reason: Option<MetadataValue>,
+}
+
+/// What granting, revoking or ending did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantOutcome {
+    /// The grants concerned, as they are now.
+    pub grants: Vec<Grant>,
+    /// Values that were encrypted anew.
+    pub reencrypted: Vec<SecretPath>,
+    /// Values that somebody else has to encrypt anew.
+    pub pending: Vec<Pending>,
+    /// The commit; none when nothing changed, or with `no_commit`.
+    pub commit: Option<String>,
+}
+
+/// A grant of the store, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantEntry {
+    /// What was granted.
+    pub grant: Grant,
+    /// Whether it lets its grantee read now.
+    pub in_force: bool,
+    /// Whether the value is encrypted to the grantee, who may not read it by a rule: overdue, when the grant is not in force.
+    pub holds_key: bool,
+}
+
 /// The grants of a store, and what of them was refused.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
-    /// Those that count, by id, with their files; ended and revoked ones too.
-    pub(super) all: Vec<SignedGrant>,
+    /// Those that count, by id; ended and revoked ones too.
+    pub(super) all: Vec<Grant>,
     pub(super) refused: Vec<VaultError>,
-}
-
-/// A grant whose signature and author's right were verified.
-#[derive(Debug, Clone)]
-pub(super) struct SignedGrant {
-    pub(super) grant: Grant,
-    pub(super) file: Vec<u8>,
 }
 
 /// Reads and verifies the grants in `files`.
@@ -37,7 +78,7 @@ pub(super) fn load(files: &dyn Files, authority: &Authority) -> Result<Grants, V
     for place in listed.files {
         let file = files.read(&place, MAX_GRANT_BYTES as u64)?.unwrap_or_default();
         match verify(authority, &place, &file) {
-            Ok(grant) => grants.all.push(SignedGrant { grant, file }),
+            Ok(grant) => grants.all.push(grant),
             Err(flaw) => grants.refused.push(refused(&place, flaw)),
         }
     }
@@ -85,14 +126,14 @@ impl Vault {
     /// The grants that let somebody read now.
     pub(super) fn grants_in_force(&self) -> Result<Vec<&Grant>, VaultError> {
         let now = self.options.now;
-        Ok(self.grants()?.all.iter().map(|signed| &signed.grant).filter(|grant| grant.is_in_force(now)).collect())
+        Ok(self.grants()?.all.iter().filter(|grant| grant.is_in_force(now)).collect())
     }
 
     /// The grants of the member or guest that the vault works as, for `path`: those that ended too.
     pub(super) fn my_grants(&self, path: &SecretPath) -> Result<Vec<&Grant>, VaultError> {
         let me = self.me()?;
         let mine = |grant: &&Grant| grant.grantee == me.name && grant.path == *path && !grant.revoked;
-        Ok(self.grants()?.all.iter().map(|signed| &signed.grant).filter(mine).collect())
+        Ok(self.grants()?.all.iter().filter(mine).collect())
     }
 
     /// The grant by which the vault's member or guest reads `path`, if it is by one that it does.
@@ -110,5 +151,177 @@ impl Vault {
                 Err(VaultError::Denied { member: self.me()?.name.clone(), action: Action::Read, path: path.clone() })
             }
         }
+    }
+
+    /// All grants of the store, and what of them was refused.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the store can't be read.
+    pub fn grants_listed(&self) -> Result<(Vec<GrantEntry>, Vec<VaultError>), VaultError> {
+        let mut entries = Vec::new();
+        let Grants { all, refused } = load(&self.store, &self.authority)?;
+        for grant in all {
+            let by_rule = self.authority.rights().allows(&grant.grantee, Action::Read, &grant.path);
+            let signed = self.revision(&self.store, &grant.path)?;
+            let is_listed = |signed: Signed| signed.sidecar.recipients.iter().any(|it| it.member == grant.grantee);
+            let holds_key = !by_rule && signed.is_some_and(is_listed);
+            entries.push(GrantEntry { in_force: grant.is_in_force(self.options.now), holds_key, grant });
+        }
+        Ok((entries, refused))
+    }
+
+    /// Lets somebody read one secret until a deadline.
+    ///
+    /// # Errors
+    /// [`VaultError`]: not found, a right that lacks, too long for the rule, somebody who may read anyway, git.
+    pub fn grant(&self, request: &GrantRequest, writing: &Writing) -> Result<GrantOutcome, VaultError> {
+        let path = &request.path;
+        self.demand(Action::Grant, path)?;
+        let longest = self.authority.rights().deciding_rule(path).and_then(|(_, rule)| rule.max_grant);
+        if let Some(longest) = longest.filter(|longest| request.duration > *longest) {
+            return Err(VaultError::GrantTooLong { path: path.clone(), longest });
+        }
+        let grant = self.new_grant(request)?;
+        self.write_grants(writing, "Grant", &|base| {
+            self.position(base, path)?.living()?;
+            Ok((vec![grant.clone()], Vec::new()))
+        })
+    }
+
+    fn new_grant(&self, request: &GrantRequest) -> Result<Grant, VaultError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| VaultError::NoRandomness)?;
+        let id = GrantId::of_random(random);
+        let (grantee, recipient) = match &request.grantee {
+            Grantee::Member(who) => {
+                let found = self.authority.policy().member_named(who).map(|(name, _)| name.clone());
+                let missing = || crate::policy::EditError::NoSuchMember { name: who.clone() };
+                (found.ok_or_else(missing)?, None)
+            }
+            Grantee::Guest(key) => {
+                let name: String = format!("{GUEST}{id}").chars().take(GUEST.len() + 12).collect();
+                let name = name.parse().map_err(|source| VaultError::Name { what: "name", source })?;
+                (name, Some(key.to_string()))
+            }
+        };
+        if self.authority.rights().allows(&grantee, Action::Read, &request.path) {
+            return Err(VaultError::ReadsAlready { member: grantee, path: request.path.clone() });
+        }
+        let now = self.options.now;
+        Ok(Grant {
+            store: self.id(),
+            id,
+            path: request.path.clone(),
+            grantee,
+            recipient,
+            author: self.me()?.name.clone(),
+            time: now,
+            expires_at: now.checked_add(request.duration).map_err(|_| VaultError::TimeOutOfRange)?,
+            reason: request.reason.clone(),
+            revoked: false,
+        })
+    }
+
+    /// Takes back every grant of `who` for `path`.
+    ///
+    /// # Errors
+    /// [`VaultError`]: no such grant, a right that lacks, git.
+    pub fn revoke(&self, path: &SecretPath, who: &str, writing: &Writing) -> Result<GrantOutcome, VaultError> {
+        self.demand(Action::Grant, path)?;
+        let grantee = self.grantee_named(who);
+        let me = self.me()?.name.clone();
+        self.write_grants(writing, "Revoke", &|_| {
+            let (all, _) = self.grants_listed()?;
+            let meant = |entry: &GrantEntry| {
+                entry.in_force && entry.grant.path == *path && Some(&entry.grant.grantee) == grantee.as_ref()
+            };
+            let revoked: Vec<Grant> = all
+                .into_iter()
+                .filter(meant)
+                .map(|entry| Grant { revoked: true, author: me.clone(), time: self.options.now, ..entry.grant })
+                .collect();
+            if revoked.is_empty() {
+                return Err(VaultError::NoSuchGrant { who: who.to_owned(), path: path.clone() });
+            }
+            Ok((revoked, Vec::new()))
+        })
+    }
+
+    /// A member by name or e-mail address, or a guest by the name it is listed with.
+    fn grantee_named(&self, who: &str) -> Option<MemberName> {
+        let member = self.authority.policy().member_named(who).map(|(name, _)| name.clone());
+        member.or_else(|| who.parse().ok().filter(|name: &MemberName| name.as_str().starts_with(GUEST)))
+    }
+
+    /// Encrypts anew what grants that ended have left open, as far as the present member can, and removes those grants.
+    ///
+    /// # Errors
+    /// [`VaultError`]: git, a file that is refused.
+    pub fn expire_grants(&self, writing: &Writing) -> Result<GrantOutcome, VaultError> {
+        self.write_grants(writing, "End grants of", &|_| {
+            let ended = self.grants_listed()?.0.into_iter().filter(|entry| entry.grant.expires_at <= self.options.now);
+            Ok((Vec::new(), ended.map(|entry| entry.grant).collect()))
+        })
+    }
+
+    /// Writes `new` grants and removes `ended` ones, and encrypts anew the secrets that they are about.
+    fn write_grants(
+        &self,
+        writing: &Writing,
+        verb: &str,
+        plan: &dyn Fn(Base<'_>) -> Result<(Vec<Grant>, Vec<Grant>), VaultError>,
+    ) -> Result<GrantOutcome, VaultError> {
+        let (mut outcome, applied) = self.transact(writing, "grants", &|base| {
+            let (new, ended) = plan(base)?;
+            let concerned: Vec<SecretPath> = new.iter().chain(&ended).map(|grant| grant.path.clone()).collect();
+            let in_force = self.grants_after(&new)?;
+            let mut secrets = Vec::new();
+            for path in concerned.iter().collect::<std::collections::BTreeSet<_>>() {
+                secrets.extend(self.revision(&self.store, path)?);
+            }
+            let rekeyed =
+                self.plan_rekey(base, secrets, self.authority.policy(), &in_force.iter().collect::<Vec<_>>())?;
+            let mut changes = rekeyed.changes;
+            for grant in &new {
+                changes.push(self.grant_change(grant)?);
+            }
+            let waits = |path: &SecretPath| rekeyed.pending.iter().any(|pending| pending.path == *path);
+            let removed: Vec<Grant> = ended.into_iter().filter(|grant| !waits(&grant.path)).collect();
+            for path in removed.iter().map(|grant| layout::grant(&grant.id)) {
+                changes.push(FileChange { seen: self.store.read(&path, MAX_GRANT_BYTES as u64)?, path, content: None });
+            }
+            let grants: Vec<Grant> = new.into_iter().chain(removed).collect();
+            let whom: Vec<String> =
+                grants.iter().map(|grant| format!("{} for {}", grant.grantee, grant.path)).collect();
+            Ok(Planned {
+                changes,
+                subject: format!("{verb} {}", whom.join(", ")),
+                trailers: vec![("Vsecure-Change", verb.split(' ').next().unwrap_or(verb).to_ascii_lowercase())],
+                result: GrantOutcome {
+                    grants,
+                    reencrypted: rekeyed.reencrypted,
+                    pending: rekeyed.pending,
+                    commit: None,
+                },
+            })
+        })?;
+        outcome.commit = applied.and_then(|applied| applied.commit).map(|commit| commit.to_string());
+        Ok(outcome)
+    }
+
+    /// The grants in force once `new` ones stand in the place of those with their ids.
+    fn grants_after(&self, new: &[Grant]) -> Result<Vec<Grant>, VaultError> {
+        let now = self.options.now;
+        let replaced = |grant: &Grant| new.iter().any(|other| other.id == grant.id);
+        let present = load(&self.store, &self.authority)?.all.into_iter();
+        let kept = present.filter(|grant| !replaced(grant)).chain(new.iter().cloned());
+        Ok(kept.filter(|grant| grant.is_in_force(now)).collect())
+    }
+
+    fn grant_change(&self, grant: &Grant) -> Result<FileChange, VaultError> {
+        let path = layout::grant(&grant.id);
+        let document = crypto::sign_document(&grant.body(), Namespace::Grant, &self.me()?.identity);
+        let content = Some(document.map_err(VaultError::Sign)?);
+        Ok(FileChange { seen: self.store.read(&path, MAX_GRANT_BYTES as u64)?, path, content })
     }
 }

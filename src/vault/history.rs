@@ -145,6 +145,12 @@ impl Record {
         numbers
     }
 
+    /// Whether every version from the first on is here.
+    pub(super) fn is_whole(&self) -> bool {
+        let numbers = self.numbers();
+        !self.shallow && self.highest().is_some_and(|highest| numbers.len() as u64 == highest.get())
+    }
+
     fn highest(&self) -> Option<Version> {
         self.revisions.iter().map(|it| it.signed.sidecar.version).max()
     }
@@ -153,18 +159,7 @@ impl Record {
 impl Vault {
     /// All valid revisions of `path`: those of the branch, and the work tree's where it is not committed.
     pub(super) fn record(&self, path: &SecretPath) -> Result<Record, VaultError> {
-        let history = self.store.history(&layout::sidecar(path))?;
-        let mut revisions: Vec<Recorded> = Vec::new();
-        let mut invalid = 0;
-        // Oldest first: where two commits brought the same bytes, the first of them did.
-        for entry in history.entries.iter().rev() {
-            let Some(blob) = &entry.blob else { continue };
-            let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
-            match Signed::verify(&self.authority, file, path) {
-                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
-                Err(_) => invalid += 1,
-            }
-        }
+        let (mut revisions, mut invalid, shallow) = self.signed_in_history(path)?;
         if let Some(current) = self.revision(&self.store, path)?
             && !revisions.iter().any(|it| it.signed.digest == current.digest)
         {
@@ -183,7 +178,32 @@ impl Vault {
         }
         revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
-        Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
+        Ok(Record { path: path.clone(), revisions, shallow })
+    }
+
+    /// The newest revision in the branch's history that counts, whatever the work tree has.
+    pub(super) fn newest_in_history(&self, path: &SecretPath) -> Result<Option<Signed>, VaultError> {
+        let (revisions, ..) = self.signed_in_history(path)?;
+        let valid = self.valid_among(&revisions)?;
+        let counting = revisions.into_iter().map(|it| it.signed).filter(|signed| valid.contains(&signed.digest));
+        Ok(counting.max_by_key(|signed| signed.sidecar.revision))
+    }
+
+    /// Every revision in the branch's history that some member signed, how many others there are, and whether history is cut off.
+    fn signed_in_history(&self, path: &SecretPath) -> Result<(Vec<Recorded>, usize, bool), VaultError> {
+        let history = self.store.history(&layout::sidecar(path))?;
+        let mut revisions: Vec<Recorded> = Vec::new();
+        let mut invalid = 0;
+        // Oldest first: where two commits brought the same bytes, the first of them did.
+        for entry in history.entries.iter().rev() {
+            let Some(blob) = &entry.blob else { continue };
+            let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
+            match Signed::verify(&self.authority, file, path) {
+                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
+                Err(_) => invalid += 1,
+            }
+        }
+        Ok((revisions, invalid, !history.complete))
     }
 
     /// Which of `revisions` count: those that do by themselves, and those that a valid one names as its parent.

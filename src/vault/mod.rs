@@ -5,20 +5,27 @@
 //! whole. What was verified is what is used. Writing: everything that can refuse comes first, under the store's lock; then one
 //! transaction of the `store` room, which leaves the old state or the new one.
 
+mod adopt;
 mod authority;
 mod change;
+mod debt;
+mod epoch;
 mod error;
 mod files;
 mod grants;
 mod history;
 mod init;
 mod layout;
+mod members;
+mod progress;
 mod read;
+mod rekey;
 mod request;
 mod resolve;
 mod revision;
 mod status;
 mod transfer;
+mod trust;
 mod write;
 
 use std::cell::OnceCell;
@@ -26,10 +33,17 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use adopt::Adoptable;
+pub use debt::{Debt, Debtor};
+pub use epoch::{AccessChange, PolicyChange, PolicyOutcome};
 pub use error::{Flaw, VaultError};
+pub use grants::{GrantEntry, GrantOutcome, GrantRequest, Grantee};
 pub use history::{Revisions, VersionEntry, VersionSpec, VersionSpecError, Versions};
 pub use init::{InitRequest, Initialised};
+pub use members::Asking;
+pub use progress::{Progress, ProgressReport};
 pub use read::{Entry, Listing, Reading, Selection};
+pub use rekey::{Pending, Rekeyed};
 pub use request::{Create, Expiry, Outcome, Update, Writing};
 pub use resolve::Asked;
 pub use status::Status;
@@ -40,6 +54,7 @@ use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
 use crate::store::{Person, Recovered, Store, StoreOptions};
 use authority::Authority;
 use grants::{GUEST, Grants};
+use trust::Refusals;
 
 /// How to find and use a store.
 #[derive(Debug, Clone)]
@@ -62,6 +77,10 @@ pub struct VaultOptions {
     pub author: Option<Person>,
     /// Overrides of git's committer.
     pub committer: Option<Person>,
+    /// Who is told how far work over many secrets has come.
+    pub progress: Progress,
+    /// Whether what is new on the trusted branch is verified; only what mends trust in it must not.
+    pub look: bool,
     /// Whether looking may complete or undo what a killed command began; only completion must not.
     pub recover: bool,
 }
@@ -97,6 +116,11 @@ pub enum Notice {
     },
     /// The tree's policy and the trusted branch's went separate ways: the latter is in force.
     PolicyForked,
+    /// Whether a trusted branch goes on from where it was verified can't be told here.
+    TrustUnclear {
+        /// The full name of the reference.
+        reference: String,
+    },
 }
 
 /// Who works with the vault: a member with its private keys, or a guest with a one-off key.
@@ -134,6 +158,8 @@ pub struct Vault {
     /// Read when first needed: most values are read without.
     accepted: OnceCell<Acceptance>,
     grants: OnceCell<Grants>,
+    /// Secrets of which a trusted branch put an older state back.
+    refusals: Refusals,
     notices: Mutex<Vec<Notice>>,
 }
 
@@ -165,6 +191,12 @@ impl Vault {
         }
         let chain = here(&store, options.pins.as_ref())?;
         let (trust, remembered) = judge(&store, &options, &chain)?;
+        let mut refusals = Refusals::new();
+        if let Some(pins) = options.pins.as_ref().filter(|_| trust != Trust::Unknown && options.look) {
+            let looked = trust::look(&store, pins, &chain)?;
+            refusals = looked.refused;
+            notices.extend(looked.notices);
+        }
         let pinned = options.pins.as_ref().map(|pins| pins.pinned(&chain.id())).transpose()?.flatten();
         let (chain, standing) = in_force(&options, chain, pinned)?;
         if standing == Standing::Forked {
@@ -180,6 +212,7 @@ impl Vault {
             me: None,
             accepted: OnceCell::new(),
             grants: OnceCell::new(),
+            refusals,
             notices: Mutex::new(notices),
         })
     }
@@ -204,7 +237,7 @@ impl Vault {
 
     /// The guest whose one-off key is among `identities`.
     fn guest(&self, identities: &[Identity]) -> Result<Option<(MemberName, Identity)>, VaultError> {
-        let guests = self.grants()?.all.iter().map(|signed| &signed.grant);
+        let guests = self.grants()?.all.iter();
         let mut known = guests.filter_map(|grant| {
             let key = grant.recipient.as_ref().filter(|_| grant.grantee.as_str().starts_with(GUEST))?;
             let identity = identities.iter().find(|identity| identity.recipient().to_string() == *key)?;
@@ -227,7 +260,10 @@ impl Vault {
     fn remember(&self) -> Result<(), VaultError> {
         let Some(pins) = &self.options.pins else { return Ok(()) };
         if let Some(clone) = self.store.clone_id(true)? {
-            pins.remember(&clone, &place_of(&self.store), &self.id())?;
+            let place = place_of(&self.store);
+            pins.remember(&clone, &place, &self.id())?;
+            let home = self.store.branch();
+            pins.change_branches(&clone, &place, |branches| branches.home = branches.home.take().or(home))?;
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ impl Vault {
     pub(super) fn reading(&self, files: &dyn Files, signed: &Signed) -> Result<Reading, VaultError> {
         let path = &signed.sidecar.path;
         let rights = self.authority.rights();
-        if !rights.allows(&self.me()?.name, Action::Read, path) {
+        if !self.may_read(path)? {
             self.granted(path)?;
         }
         if rights.refuses_expired(path)
@@ -107,6 +107,11 @@ impl Vault {
         }
         let value = self.open_value(files, signed)?;
         Ok(Reading { sidecar: signed.sidecar.clone(), value })
+    }
+
+    /// Whether a rule lets the member the vault works as read `path`.
+    pub(super) fn may_read(&self, path: &SecretPath) -> Result<bool, VaultError> {
+        Ok(self.authority.rights().allows(&self.me()?.name, Action::Read, path))
     }
 
     /// That the member the vault works as may do `action` with `path`.
@@ -159,6 +164,13 @@ impl Vault {
     }
 
     fn all(&self) -> Result<Listing, VaultError> {
+        let (signed, refused) = self.verified_all()?;
+        let living = signed.into_iter().filter(|signed| !signed.sidecar.is_tombstone());
+        Ok(Listing { entries: living.map(|Signed { sidecar, .. }| Entry { sidecar }).collect(), refused })
+    }
+
+    /// Every revision of the work tree that counts, by path, tombstones too, and what was refused.
+    pub(super) fn verified_all(&self) -> Result<(Vec<Signed>, Vec<VaultError>), VaultError> {
         let mut files = Vec::new();
         let mut faults = Vec::new();
         let listed = self.store.list(&layout::place(layout::SECRETS))?;
@@ -187,26 +199,25 @@ impl Vault {
                 Signed::verify(authority, bytes, &path).map_err(|flaw| refused(&file, flaw))
             })
             .collect();
-        let mut entries = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for result in verified {
-            match result {
-                Ok(signed) => match self.admit(signed) {
-                    Ok(signed) if signed.sidecar.is_tombstone() => {}
-                    Ok(Signed { sidecar, .. }) => drop(entries.insert(sidecar.path.clone(), Entry { sidecar })),
-                    Err(error) => faults.push(error),
-                },
+            let valid = result.and_then(|signed| self.admit(signed)).and_then(|signed| {
+                self.demand_not_replayed(&signed)?;
+                Ok(signed)
+            });
+            match valid {
+                Ok(signed) => drop(all.insert(signed.sidecar.path.clone(), signed)),
                 Err(error) => faults.push(error),
             }
         }
-        Ok(Listing { entries: entries.into_values().collect(), refused: faults })
+        Ok((all.into_values().collect(), faults))
     }
 
     fn selects(&self, selection: &Selection, sidecar: &Sidecar) -> bool {
         let path = &sidecar.path;
         let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= self.options.now + span);
-        let named = |pattern: &Pattern| pattern.matches(path.name().as_str()) || pattern.matches(&path.to_string());
         selection.environment.as_ref().is_none_or(|environment| environment == path.environment())
-            && selection.pattern.as_ref().is_none_or(named)
+            && selection.pattern.as_ref().is_none_or(|pattern| pattern.selects(path))
             && selection.tags.iter().all(|tag| sidecar.tags.contains(tag))
             && selection.metadata.iter().all(|(key, value)| sidecar.metadata.get(key) == Some(value))
             && selection.expiring.is_none_or(in_time)

@@ -52,7 +52,11 @@ impl Vault {
                 Err(error) => Err(error.into()),
             };
         };
-        self.valid(file, path).map(Some)
+        let signed = self.valid(file, path)?;
+        if files.is_work_tree() {
+            self.demand_not_replayed(&signed)?;
+        }
+        Ok(Some(signed))
     }
 
     /// The revision in `file`, if it counts as the sidecar of `path`.
@@ -115,4 +119,4 @@ pub(super) fn unseal(file: &[u8], signed: &Signed, me: &Me) -> Result<SecretByte
 }
 
 /// Values have at most 16 MiB whatever the settings say; age adds 16 bytes a chunk of 64 KiB, and a header.
-const MAX_AGE_FILE_BYTES: u64 = 17 * 1024 * 1024;
+pub(super) const MAX_AGE_FILE_BYTES: u64 = 17 * 1024 * 1024;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::layout;
-use super::{Create, Flaw, Update, Vault, VaultError, VaultOptions, Writing};
+use super::{Create, Flaw, Progress, Update, Vault, VaultError, VaultOptions, Writing};
 use crate::crypto::{self, Identity, Namespace, SecretBytes};
 use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, RoleName, Rule, SecretPath};
 use crate::policy::{Action, Pins};
@@ -104,6 +104,8 @@ impl World {
             lock_timeout: Duration::from_secs(5),
             author: None,
             committer: None,
+            progress: Progress::default(),
+            look: true,
             recover: true,
         }
     }

@@ -6,12 +6,11 @@ use crate::crypto::{self, Namespace, SecretBytes};
 use crate::model::{
     Acceptance, Change, Ciphertext, Document as _, KeyHolder, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar, Version,
 };
-use crate::policy::Action;
-use crate::store::{Batch, FileChange, Mode, StoreError, StorePath, Tree};
+use crate::store::{Applied, Batch, FileChange, Mode, StoreError, StorePath, Tree};
 
-use super::authority::epochs_in;
+use super::authority::{action_of, epochs_in};
 use super::revision::Signed;
-use super::{Notice, Outcome, Standing, Vault, VaultError, Writing, here, layout};
+use super::{Me, Notice, Outcome, Standing, Vault, VaultError, Writing, here, layout};
 
 /// How often a command is planned anew when somebody else was quicker.
 const ATTEMPTS: usize = 8;
@@ -25,6 +24,11 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// Behind `newest`, whatever the work tree has.
+    pub(super) fn after(path: SecretPath, newest: Option<Signed>) -> Self {
+        Self { path, current: newest.clone(), committed: newest }
+    }
+
     fn next_revision(&self) -> Revision {
         self.committed.as_ref().map_or(Revision::FIRST, |signed| signed.sidecar.revision.next())
     }
@@ -63,70 +67,118 @@ impl Position {
     }
 }
 
-/// What a command is going to write.
+/// What a command is going to write to one secret, or two.
 pub(super) struct Plan {
     pub(super) changes: Vec<FileChange>,
     pub(super) outcome: Outcome,
     pub(super) subject: String,
 }
 
+/// What is going to be written, with what its caller is told.
+pub(super) struct Planned<T> {
+    pub(super) changes: Vec<FileChange>,
+    /// The commit's first line, where nobody said another.
+    pub(super) subject: String,
+    /// The commit's trailers, for people: nothing relies on them.
+    pub(super) trailers: Vec<(&'static str, String)>,
+    pub(super) result: T,
+}
+
 /// What a plan is made upon: the commit that HEAD names, none on an unborn branch.
 pub(super) type Base<'a> = Option<&'a Tree<'a>>;
 
 impl Vault {
-    /// Plans under the store's lock and writes in one transaction; plans anew when somebody else changed the same secret in
-    /// between. A dry run plans and writes nothing.
+    /// Plans a change of secrets under the store's lock and writes it in one transaction. A dry run plans and writes nothing.
     pub(super) fn write(
         &self,
         writing: &Writing,
         plan: &dyn Fn(Base<'_>) -> Result<Plan, VaultError>,
     ) -> Result<Outcome, VaultError> {
+        let raced = std::cell::Cell::new(None);
+        let written = self.transact(writing, "write", &|base| {
+            let Plan { changes, mut outcome, subject } = plan(base)?;
+            outcome.changed = !changes.is_empty();
+            raced.set(Some(outcome.path.clone()));
+            let trailers = vec![
+                ("Vsecure-Change", outcome.change.to_string()),
+                ("Vsecure-Path", outcome.path.to_string()),
+                ("Vsecure-Version", outcome.version.to_string()),
+            ];
+            Ok(Planned { changes, subject, trailers, result: outcome })
+        });
+        match (written, raced.take()) {
+            (Ok((mut outcome, applied)), _) => {
+                let Applied { commit, branch } = applied.unwrap_or(Applied { commit: None, branch: None });
+                outcome.commit = commit.map(|commit| commit.to_string());
+                outcome.branch = branch;
+                Ok(outcome)
+            }
+            (Err(VaultError::Store(StoreError::Conflict { .. })), Some(path)) => Err(VaultError::Raced { path }),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Plans under the store's lock and writes in one transaction; plans anew when somebody else changed the same files in between. A
+    /// dry run plans and writes nothing, and neither does a plan without changes.
+    pub(super) fn transact<T>(
+        &self,
+        writing: &Writing,
+        purpose: &str,
+        plan: &dyn Fn(Base<'_>) -> Result<Planned<T>, VaultError>,
+    ) -> Result<(T, Option<Applied>), VaultError> {
+        self.transact_unchecked(writing, purpose, &|base| {
+            self.demand_policy()?;
+            plan(base)
+        })
+    }
+
+    /// As [`Vault::transact`], for a plan that puts another policy in the tree's place.
+    pub(super) fn transact_unchecked<T>(
+        &self,
+        writing: &Writing,
+        purpose: &str,
+        plan: &dyn Fn(Base<'_>) -> Result<Planned<T>, VaultError>,
+    ) -> Result<(T, Option<Applied>), VaultError> {
         if writing.dry_run {
-            return Ok(plan(self.store.head_tree()?.as_ref())?.outcome);
+            return Ok((plan(self.store.head_tree()?.as_ref())?.result, None));
         }
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let transaction = self.store.begin("write")?;
+            let transaction = self.store.begin(purpose)?;
             if let Some(recovered) = transaction.recovered() {
                 self.note(Notice::Recovered(recovered.clone()));
             }
-            self.demand_policy()?;
             let base = transaction.base().map(|commit| self.store.tree_of(commit)).transpose()?;
-            let Plan { mut changes, mut outcome, subject } = plan(base.as_ref())?;
+            let Planned { mut changes, subject, trailers, result } = plan(base.as_ref())?;
             if changes.is_empty() {
-                outcome.changed = false;
-                return Ok(outcome);
+                return Ok((result, None));
             }
             if !writing.no_commit {
-                changes.extend(self.companions(base.as_ref())?);
+                let more = self.companions(base.as_ref(), &changes)?;
+                changes.extend(more);
             }
-            match transaction.apply(self.batch(writing, changes, &outcome, &subject)) {
-                Ok(applied) => {
-                    outcome.commit = applied.commit.map(|commit| commit.to_string());
-                    outcome.branch = applied.branch;
-                    return Ok(outcome);
-                }
+            match transaction.apply(self.batch(writing, changes, &subject, &trailers)) {
+                Ok(applied) => return Ok((result, Some(applied))),
                 Err(StoreError::Conflict { .. }) if attempt < ATTEMPTS => {}
-                Err(StoreError::Conflict { .. }) => return Err(VaultError::Raced { path: outcome.path }),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn batch(&self, writing: &Writing, changes: Vec<FileChange>, outcome: &Outcome, subject: &str) -> Batch {
+    fn batch(
+        &self,
+        writing: &Writing,
+        changes: Vec<FileChange>,
+        subject: &str,
+        trailers: &[(&'static str, String)],
+    ) -> Batch {
         let said = writing.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
-        let message = format!(
-            "{}\n\nVsecure-Change: {}\nVsecure-Path: {}\nVsecure-Version: {}\n",
-            said.unwrap_or(subject),
-            outcome.change,
-            outcome.path,
-            outcome.version
-        );
+        let trailers: String = trailers.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         Batch {
             changes,
             unchanged: self.policy_places(),
-            message,
+            message: format!("{}\n\n{trailers}", said.unwrap_or(subject)),
             author: self.options.author.clone(),
             committer: self.options.committer.clone(),
             mode: if writing.no_commit { Mode::Stage } else { Mode::Commit },
@@ -153,12 +205,12 @@ impl Vault {
     }
 
     /// The files without which a commit of secrets can't be read, where no commit has them yet (`init --no-commit`).
-    fn companions(&self, base: Base<'_>) -> Result<Vec<FileChange>, VaultError> {
+    fn companions(&self, base: Base<'_>, planned: &[FileChange]) -> Result<Vec<FileChange>, VaultError> {
         let mut changes = Vec::new();
         let mut places = vec![layout::place(layout::GITATTRIBUTES)];
         places.extend(epochs_in(&self.store)?.into_iter().map(layout::epoch));
         places.extend(self.authority.policy().accepted.as_ref().map(layout::accepted));
-        for place in places {
+        for place in places.into_iter().filter(|place| !planned.iter().any(|change| change.path == *place)) {
             let limit = Acceptance::MAX_BYTES;
             let committed = base.map(|tree| tree.read(&place, limit)).transpose()?.flatten();
             if committed.is_none()
@@ -172,8 +224,17 @@ impl Vault {
 
     /// Where `path` stands; refused when the work tree has something else than the commit or a change made from it.
     pub(super) fn position(&self, base: Base<'_>, path: &SecretPath) -> Result<Position, VaultError> {
+        self.position_of(base, path, self.revision(&self.store, path)?)
+    }
+
+    /// As [`Vault::position`], with the work tree's revision known already.
+    pub(super) fn position_of(
+        &self,
+        base: Base<'_>,
+        path: &SecretPath,
+        current: Option<Signed>,
+    ) -> Result<Position, VaultError> {
         let place = layout::sidecar(path);
-        let current = self.revision(&self.store, path)?;
         let file = base.map(|tree| tree.read(&place, MAX_SIDECAR_BYTES as u64)).transpose()?.flatten();
         let committed = match (file, &current) {
             (None, _) => None,
@@ -229,7 +290,8 @@ impl Vault {
         let parents = position.committed.iter().map(|signed| signed.digest).collect();
         let current = position.current.as_ref().map(|signed| signed.sidecar.clone());
         // An uncommitted revision is replaced: if it brought a value, so does the one in its place.
-        let pending = position.uncommitted().filter(|sidecar| change == Change::Metadata && !sidecar.is_tombstone());
+        let keeps_value = matches!(change, Change::Metadata | Change::Rekey | Change::Acknowledge);
+        let pending = position.uncommitted().filter(|sidecar| keeps_value && !sidecar.is_tombstone());
         let change = pending.map_or(change, |sidecar| sidecar.change);
         let blank = || Sidecar {
             store: self.authority.id(),
@@ -309,14 +371,8 @@ impl Vault {
         sidecar: &Sidecar,
         age: Option<Vec<u8>>,
     ) -> Result<Vec<FileChange>, VaultError> {
-        let action = if sidecar.is_tombstone() { Action::Delete } else { Action::Write };
-        self.demand(action, &sidecar.path)?;
-        let me = self.me()?;
-        let document =
-            crypto::sign_document(&sidecar.body(), Namespace::Secret, &me.identity).map_err(VaultError::Sign)?;
-        if document.len() > MAX_SIDECAR_BYTES {
-            return Err(VaultError::SidecarTooLarge { path: sidecar.path.clone() });
-        }
+        self.demand(action_of(sidecar), &sidecar.path)?;
+        let document = signed_by(self.me()?, sidecar)?;
         let seen = position.current.as_ref().map(|signed| signed.file.clone());
         let mut changes = vec![FileChange { path: layout::sidecar(&sidecar.path), seen, content: Some(document) }];
         let there = match &position.current {
@@ -348,6 +404,15 @@ impl Vault {
             name_hint: None,
         }
     }
+}
+
+/// The sidecar's file, signed.
+pub(super) fn signed_by(me: &Me, sidecar: &Sidecar) -> Result<Vec<u8>, VaultError> {
+    let document = crypto::sign_document(&sidecar.body(), Namespace::Secret, &me.identity).map_err(VaultError::Sign)?;
+    if document.len() > MAX_SIDECAR_BYTES {
+        return Err(VaultError::SidecarTooLarge { path: sidecar.path.clone() });
+    }
+    Ok(document)
 }
 
 /// Who could read a value that comes from `source`, and is not among `now`.

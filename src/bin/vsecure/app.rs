@@ -7,7 +7,7 @@ use vsecure::crypto::{Identity, IdentityFileError, SecretBytes, parse_identities
 use vsecure::model::Environment;
 use vsecure::policy::{Pins, StoreClaimError};
 use vsecure::store::Recovered;
-use vsecure::vault::{Asked, Notice, Vault, VaultError, VaultOptions, Writing};
+use vsecure::vault::{Asked, Notice, Progress, Vault, VaultError, VaultOptions, Writing};
 
 use crate::args::{Global, NameArgs, WriteArgs};
 use crate::context::Context;
@@ -73,6 +73,8 @@ impl App {
             lock_timeout: self.settings.lock_timeout,
             author: Some(self.context.author.clone()),
             committer: Some(self.context.committer.clone()),
+            progress: Progress::default(),
+            look: true,
             recover: true,
         })
     }
@@ -177,6 +179,10 @@ impl App {
                 Notice::PolicyForked => {
                     self.output
                         .warn("the policy here and that of the trusted branch went separate ways: the latter is used");
+                }
+                Notice::TrustUnclear { reference } => {
+                    self.output
+                        .warn(&format!("whether {reference} goes on from where it was verified can't be told here"));
                 }
                 Notice::InvalidRevisions { path, count } => {
                     self.output

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError};
 use vsecure::format::{PickError, escape};
+use vsecure::policy::EditError;
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
 
@@ -270,6 +271,30 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::PolicyBehind { .. } => advice(CONFLICT, "merge or rebase onto the trusted branch first"),
         VaultError::PolicyMoved => advice(CONFLICT, "try again"),
         VaultError::GrantEnded { .. } => advice(DENIED, "ask for another grant: vsecure secrets:grant-access"),
+        VaultError::NotAnAdmin { .. } => advice(DENIED, "vsecure members:list   shows who is"),
+        VaultError::Edit(error) => on_edit(error),
+        VaultError::WouldLockOut { .. } => {
+            advice(CONFLICT, "add a rule or a member for it first; vsecure access:list   shows who can do what")
+        }
+        VaultError::EpochRefused(_) => advice(CONFLICT, "vsecure policy:show   says what is in force"),
+        VaultError::PolicyTooLarge => plain(USAGE),
+        VaultError::NotForked => advice(CONFLICT, "vsecure policy:history   shows the epochs there are"),
+        VaultError::NoDebt { .. } => advice(NOT_FOUND, "vsecure access:debt   lists what has one"),
+        VaultError::GrantTooLong { .. } | VaultError::TimeOutOfRange => plain(USAGE),
+        VaultError::ReadsAlready { .. } => advice(CONFLICT, "vsecure access:why WHO PATH   says by which rule"),
+        VaultError::NoSuchGrant { .. } => advice(NOT_FOUND, "vsecure access:grants   lists them"),
+        VaultError::Request(_) => advice(INTEGRITY, "ask for a new one: vsecure members:request"),
+        VaultError::OtherRequest { .. } => plain(USAGE),
+        VaultError::NothingToAdopt { path } => advice(CONFLICT, format!("vsecure get {path}   reads it")),
+        VaultError::Rewritten { now, .. } => {
+            advice(INTEGRITY, format!("find out who rewrote it and why; then: vsecure trust:rewrite {now}"))
+        }
+        VaultError::TrustedPolicyForked { .. } => {
+            advice(INTEGRITY, "somebody replaced epochs of the policy; git log -- .vsecure/policy   shows who")
+        }
+        VaultError::NoSuchReference { .. } => {
+            advice(NOT_FOUND, "git branch -r   lists the remote branches; git fetch   brings new ones")
+        }
         VaultError::Diverged { file } => {
             advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
         }
@@ -277,6 +302,22 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::SamePath { .. } | VaultError::SidecarTooLarge { .. } => plain(USAGE),
         VaultError::Seal(_) | VaultError::Sign(_) => plain(BUG),
         VaultError::NoRandomness => plain(FAILURE),
+    }
+}
+
+fn on_edit(error: &EditError) -> Advice {
+    match error {
+        EditError::NoSuchMember { .. } => advice(NOT_FOUND, "vsecure members:list   shows who there is"),
+        EditError::NoSuchEnvironment { .. } => advice(NOT_FOUND, "vsecure env:list   shows what there is"),
+        EditError::NameTaken { .. } | EditError::KeyExists { .. } | EditError::EnvironmentExists { .. } => {
+            plain(CONFLICT)
+        }
+        EditError::LastAdmin => advice(CONFLICT, "vsecure members:roles NAME admins   makes another one first"),
+        EditError::Tie { .. } => advice(USAGE, "write them so that one of them is more specific"),
+        EditError::UnknownAddress { .. } => advice(USAGE, "vsecure members:list   shows the members' addresses"),
+        EditError::BothChanged { .. } => {
+            advice(CONFLICT, "make the change anew upon the trusted branch: git checkout it, then change it there")
+        }
     }
 }
 

@@ -1,0 +1,128 @@
+//! Branches and the way from one commit to another: what trust in a branch is checked by.
+
+use std::fs;
+
+use git2::{DiffOptions, Oid};
+
+use super::tree::CommitId;
+use super::{Store, StoreError, StorePath};
+
+const REMOTE_HEAD: &str = "refs/remotes/origin/HEAD";
+
+impl Store {
+    /// The commit that the reference with the full name `name` names; none where there is no such reference. Reads git's files itself:
+    /// plain reads open no repository.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a file can't be read.
+    pub fn reference(&self, name: &str) -> Result<Option<CommitId>, StoreError> {
+        let Some(git) = &self.git else { return Ok(None) };
+        let id = |text: &str| Oid::from_str(text.trim()).ok().map(CommitId);
+        let loose = git.common_dir.join(name);
+        match fs::read_to_string(&loose) {
+            Ok(text) => return Ok(id(&text)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory | std::io::ErrorKind::NotADirectory
+                ) => {}
+            Err(error) => return Err(StoreError::io(&loose, error)),
+        }
+        let packed = git.common_dir.join("packed-refs");
+        let text = match fs::read_to_string(&packed) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(&packed, error)),
+        };
+        Ok(text.lines().find_map(|line| id(line.strip_suffix(name)?.strip_suffix(' ')?)))
+    }
+
+    /// The full name of the branch that the remote `origin` calls its own, as this clone has it; none where that is not known.
+    #[must_use]
+    pub fn remote_head(&self) -> Option<String> {
+        let file = self.git.as_ref()?.common_dir.join(REMOTE_HEAD);
+        let text = fs::read_to_string(file).ok()?;
+        let target = text.strip_prefix("ref: ")?.trim();
+        target.starts_with("refs/remotes/").then(|| target.to_owned())
+    }
+
+    /// The short name of the branch that is checked out; none when HEAD is detached.
+    #[must_use]
+    pub fn branch(&self) -> Option<String> {
+        let text = fs::read_to_string(self.git.as_ref()?.git_dir.join("HEAD")).ok()?;
+        text.strip_prefix("ref: refs/heads/").map(|name| name.trim().to_owned())
+    }
+
+    /// Whether `commit` is in this repository.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be opened.
+    pub fn has_commit(&self, commit: &CommitId) -> Result<bool, StoreError> {
+        Ok(self.repository()?.find_commit(commit.0).is_ok())
+    }
+
+    /// The commit that `rev` names, in any way git knows.
+    ///
+    /// # Errors
+    /// [`StoreError::NoCommit`].
+    pub fn commit_named(&self, rev: &str) -> Result<CommitId, StoreError> {
+        let object = self.repository()?.revparse_single(rev).map_err(|_| StoreError::NoCommit)?;
+        object.peel_to_commit().map(|commit| CommitId(commit.id())).map_err(|_| StoreError::NoCommit)
+    }
+
+    /// Whether `tip` is `commit` or descends from it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn contains(&self, tip: &CommitId, commit: &CommitId) -> Result<bool, StoreError> {
+        Ok(tip == commit || self.repository()?.graph_descendant_of(tip.0, commit.0)?)
+    }
+
+    /// The commits from behind `from` to `tip`, oldest first, each the first parent of the next. Where `from` is no first parent on that way,
+    /// the way begins with the oldest commit there that contains it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn first_parents(&self, from: &CommitId, tip: &CommitId) -> Result<Vec<CommitId>, StoreError> {
+        let repository = self.repository()?;
+        let mut way = Vec::new();
+        let mut at = repository.find_commit(tip.0)?;
+        while at.id() != from.0 && self.contains(&CommitId(at.id()), from)? {
+            way.push(CommitId(at.id()));
+            let Ok(parent) = at.parent(0) else { break };
+            at = parent;
+        }
+        way.reverse();
+        Ok(way)
+    }
+
+    /// The first parent of `commit`; none of a root, or where history is cut off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the commit can't be read.
+    pub fn parent_of(&self, commit: &CommitId) -> Result<Option<CommitId>, StoreError> {
+        let commit = self.repository()?.find_commit(commit.0)?;
+        Ok(commit.parent_ids().next().map(CommitId).filter(|parent| self.has_commit(parent).unwrap_or_default()))
+    }
+
+    /// The store's files that `a` and `b` have differently.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn changed(&self, a: &CommitId, b: &CommitId) -> Result<Vec<StorePath>, StoreError> {
+        let repository = self.repository()?;
+        let prefix = format!("{}/", self.git()?.prefix);
+        let mut options = DiffOptions::new();
+        options.pathspec(&prefix).disable_pathspec_match(true);
+        let tree = |commit: &CommitId| repository.find_commit(commit.0).and_then(|commit| commit.tree());
+        let diff = repository.diff_tree_to_tree(Some(&tree(a)?), Some(&tree(b)?), Some(&mut options))?;
+        let mut files: Vec<StorePath> = diff
+            .deltas()
+            .flat_map(|delta| [delta.old_file().path_bytes(), delta.new_file().path_bytes()])
+            .filter_map(|path| std::str::from_utf8(path?).ok()?.strip_prefix(&prefix)?.parse().ok())
+            .collect();
+        files.sort_unstable();
+        files.dedup();
+        Ok(files)
+    }
+}

@@ -1,0 +1,107 @@
+//! Adopting a state that does not count: somebody who may write signs for it.
+//!
+//! That is for what a removed member's branch brought, for a file that stock age encrypted, and for an older state that is to come back. The
+//! value is decrypted and encrypted anew, bound to its place; whoever adopts it answers for it.
+
+use crate::crypto::{self, SecretBytes};
+use crate::model::{Change, Digest, MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Version};
+use crate::policy::Action;
+use crate::store::FileChange;
+
+use super::files::Files;
+use super::revision::{MAX_AGE_FILE_BYTES, Signed};
+use super::write::{Plan, Position, exposure, signed_by};
+use super::{Outcome, Vault, VaultError, Writing, layout};
+
+/// A state that somebody may sign for: what is known of it without trusting it.
+#[derive(Debug)]
+pub struct Adoptable {
+    /// The secret.
+    pub path: SecretPath,
+    /// Who signed it, where a member's signature verifies.
+    pub signed_by: Option<MemberName>,
+    /// Why it does not count.
+    pub reason: VaultError,
+    /// What its sidecar states, where a member's signature verifies.
+    pub stated: Option<Sidecar>,
+    /// Its value.
+    pub value: SecretBytes,
+    /// The work tree's age file, where that is what was looked at.
+    age: Option<Vec<u8>>,
+}
+
+impl Vault {
+    /// Looks at the state of `path` in the work tree, or in the commit `rev`, that does not count.
+    ///
+    /// # Errors
+    /// [`VaultError::NothingToAdopt`] when it does count, and when its value can't be decrypted with the keys at hand.
+    pub fn adoptable(&self, path: &SecretPath, rev: Option<&str>) -> Result<Adoptable, VaultError> {
+        self.demand(Action::Write, path)?;
+        let tree = rev.map(|rev| self.store.snapshot(rev)).transpose()?;
+        let files: &dyn Files = tree.as_ref().map_or(&self.store as &dyn Files, |tree| tree as &dyn Files);
+        let reason = match self.read_from(files, path) {
+            Ok(_) if rev.is_none() => return Err(VaultError::NothingToAdopt { path: path.clone() }),
+            Ok(_) => VaultError::NotFound { name: path.to_string(), nearest: None },
+            Err(reason @ VaultError::Refused { .. }) => reason,
+            Err(other) => return Err(other),
+        };
+        let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();
+        let stated =
+            file.and_then(|file| Signed::verify(&self.authority, file, path).ok()).map(|signed| signed.sidecar);
+        let missing = || VaultError::NotFound { name: path.to_string(), nearest: None };
+        let age = files.read(&layout::value(path), MAX_AGE_FILE_BYTES)?.ok_or_else(missing)?;
+        let value = self.me()?.keys.iter().find_map(|key| crypto::open_unbound(&age, key).ok());
+        let value = value.ok_or_else(|| VaultError::NotARecipient { path: path.clone() })?;
+        let signed_by = stated.as_ref().map(|it| it.author.clone());
+        let age = rev.is_none().then_some(age);
+        Ok(Adoptable { path: path.clone(), signed_by, reason, stated, value, age })
+    }
+
+    /// Signs for a state that was looked at: it becomes the next version.
+    ///
+    /// # Errors
+    /// [`VaultError`]: it changed since, a right that lacks, git.
+    pub fn adopt(&self, adoptable: &Adoptable, writing: &Writing) -> Result<Outcome, VaultError> {
+        let path = &adoptable.path;
+        self.demand(Action::Write, path)?;
+        self.demand(Action::Read, path)?;
+        self.check_size(&adoptable.value, true)?;
+        self.write(writing, &|_| self.plan_adopt(adoptable))
+    }
+
+    fn plan_adopt(&self, adoptable: &Adoptable) -> Result<Plan, VaultError> {
+        let path = &adoptable.path;
+        let place = layout::sidecar(path);
+        let seen = self.store.read(&place, MAX_SIDECAR_BYTES as u64)?;
+        let age_seen = self.store.read(&layout::value(path), MAX_AGE_FILE_BYTES)?;
+        if adoptable.age.is_some() && adoptable.age != age_seen {
+            return Err(VaultError::Raced { path: path.clone() });
+        }
+        // What counts goes on from the newest revision that does.
+        let position = Position::after(path.clone(), self.newest_in_history(path)?);
+        let mut sidecar = self.draft(&position, Change::Adopt)?;
+        if let Some(stated) = &adoptable.stated {
+            sidecar.revision = sidecar.revision.max(stated.revision.next());
+            sidecar.tags = stated.tags.clone();
+            sidecar.metadata = stated.metadata.clone();
+            sidecar.expires_at = stated.expires_at;
+        }
+        if sidecar.parents.is_empty() && sidecar.revision > crate::model::Revision::FIRST {
+            // Nothing that counts is known: the state that is adopted is what this one follows.
+            sidecar.parents = seen.iter().map(|file| Digest::of(file)).collect();
+        }
+        let stated_next = adoptable.stated.as_ref().map_or(Version::FIRST, |stated| stated.version.next());
+        let version = position.next_version().max(stated_next);
+        let age = self.put_value(&mut sidecar, version, &adoptable.value)?;
+        sidecar.exposed_to = adoptable.stated.iter().flat_map(|it| exposure(it, &sidecar.recipients)).collect();
+        sidecar.acknowledged = None;
+        sidecar.next = None;
+        let document = signed_by(self.me()?, &sidecar)?;
+        let changes = vec![
+            FileChange { path: place, seen, content: Some(document) },
+            FileChange { path: layout::value(path), seen: age_seen, content: Some(age) },
+        ];
+        let subject = format!("Adopt {path} as v{}", sidecar.version);
+        Ok(Plan { changes, outcome: self.outcome(&sidecar), subject })
+    }
+}

@@ -1,0 +1,200 @@
+//! Encrypting present values anew, where who holds a key for them is not who may read them.
+//!
+//! Everything is decrypted and verified before the first file is written; versions and ages of values stay as they are.
+
+use std::collections::BTreeSet;
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::crypto::{self, Context, Recipient};
+use crate::model::{Change, Ciphertext, Digest, Grant, KeyHolder, MemberName, Pattern, Policy, SecretPath, Sidecar};
+use crate::policy::{Action, Rights};
+use crate::store::FileChange;
+
+use super::authority::readers_by;
+use super::revision::{Signed, unseal};
+use super::write::{Base, Planned, Position, exposure, signed_by};
+use super::{Me, Vault, VaultError, Writing, layout};
+
+/// Work that the present member can't do: a value that is encrypted to others than may read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The secret.
+    pub path: SecretPath,
+    /// Members who can do it: who may read and write it, and hold a key. Where there are none, a writer has to set a new value.
+    pub who: Vec<MemberName>,
+}
+
+/// What re-encryption did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// Encrypted anew.
+    pub reencrypted: Vec<SecretPath>,
+    /// Left for others.
+    pub pending: Vec<Pending>,
+    /// Which commit did it; none when there was nothing to do.
+    pub commit: Option<String>,
+}
+
+/// Re-encryption on its way into a commit.
+pub(super) struct RekeyPlan {
+    pub(super) changes: Vec<FileChange>,
+    pub(super) reencrypted: Vec<SecretPath>,
+    pub(super) pending: Vec<Pending>,
+    /// The newest revision of every secret once this is done, tombstones too, with the hash of its file.
+    pub(super) tips: Vec<(Sidecar, Digest)>,
+}
+
+/// One secret to encrypt anew: all that is needed without looking at the store again.
+struct Job {
+    signed: Signed,
+    age: Vec<u8>,
+    draft: Sidecar,
+    recipients: Vec<Recipient>,
+    holders: Vec<KeyHolder>,
+}
+
+impl Vault {
+    /// Encrypts anew what matches `pattern` and is encrypted to others than may read it, as far as the present member can.
+    ///
+    /// # Errors
+    /// [`VaultError`]: a file that is refused, git.
+    pub fn rekey(&self, pattern: Option<&Pattern>, writing: &Writing) -> Result<Rekeyed, VaultError> {
+        let meant = |path: &SecretPath| pattern.is_none_or(|pattern| pattern.selects(path));
+        let (mut done, applied) = self.transact(writing, "rekey", &|base| {
+            let signed: Vec<Signed> =
+                self.verified_all()?.0.into_iter().filter(|signed| meant(&signed.sidecar.path)).collect();
+            let plan = self.plan_rekey(base, signed, self.authority.policy(), &self.grants_in_force()?)?;
+            Ok(Planned {
+                subject: rekey_subject(&plan.reencrypted),
+                trailers: vec![("Vsecure-Change", Change::Rekey.to_string())],
+                changes: plan.changes,
+                result: Rekeyed { reencrypted: plan.reencrypted, pending: plan.pending, commit: None },
+            })
+        })?;
+        done.commit = applied.and_then(|applied| applied.commit).map(|commit| commit.to_string());
+        Ok(done)
+    }
+
+    /// Plans to encrypt those of `secrets` anew whose holders are not who may read them by `policy` and `grants`.
+    pub(super) fn plan_rekey(
+        &self,
+        base: Base<'_>,
+        secrets: Vec<Signed>,
+        policy: &Policy,
+        grants: &[&Grant],
+    ) -> Result<RekeyPlan, VaultError> {
+        let me = self.me()?;
+        let mut plan =
+            RekeyPlan { changes: Vec::new(), reencrypted: Vec::new(), pending: Vec::new(), tips: Vec::new() };
+        let mut jobs = Vec::new();
+        for signed in secrets {
+            let path = signed.sidecar.path.clone();
+            let (recipients, holders) = readers_by(policy, &path, grants.iter().copied());
+            let drifted = !signed.sidecar.is_tombstone() && !same_holders(&holders, &signed.sidecar.recipients);
+            if drifted && !holders.is_empty() && self.can_reencrypt(me, &signed.sidecar) {
+                jobs.push(self.rekey_job(base, signed, recipients, holders)?);
+                continue;
+            }
+            if drifted {
+                plan.pending.push(Pending { who: who_can_reencrypt(policy, &signed.sidecar), path });
+            }
+            plan.tips.push((signed.sidecar, signed.digest));
+        }
+        let progress = &self.options.progress;
+        progress.begin(jobs.len());
+        let stepped = |result| {
+            progress.step();
+            result
+        };
+        let done: Vec<Result<_, VaultError>> = jobs.into_par_iter().map(|job| stepped(job.run(me))).collect();
+        progress.end();
+        for result in done {
+            let (sidecar, digest, changes) = result?;
+            plan.reencrypted.push(sidecar.path.clone());
+            plan.tips.push((sidecar, digest));
+            plan.changes.extend(changes);
+        }
+        Ok(plan)
+    }
+
+    fn can_reencrypt(&self, me: &Me, sidecar: &Sidecar) -> bool {
+        let rights = self.authority.rights();
+        let allowed = |action| rights.allows(&me.name, action, &sidecar.path);
+        let fingerprints: Vec<_> = me.keys.iter().map(|key| key.recipient().fingerprint()).collect();
+        allowed(Action::Read)
+            && allowed(Action::Write)
+            && sidecar.recipients.iter().any(|holder| fingerprints.contains(&holder.key))
+    }
+
+    fn rekey_job(
+        &self,
+        base: Base<'_>,
+        signed: Signed,
+        recipients: Vec<Recipient>,
+        holders: Vec<KeyHolder>,
+    ) -> Result<Job, VaultError> {
+        let path = signed.sidecar.path.clone();
+        let position: Position = self.position_of(base, &path, Some(signed.clone()))?;
+        let draft = self.draft(&position, Change::Rekey)?;
+        let age = self.age_file(&self.store, &signed)?.ok_or(VaultError::Deleted { path })?;
+        Ok(Job { signed, age, draft, recipients, holders })
+    }
+}
+
+impl Job {
+    /// Decrypts, encrypts to the new holders, signs.
+    fn run(self, me: &Me) -> Result<(Sidecar, Digest, [FileChange; 2]), VaultError> {
+        let value = unseal(&self.age, &self.signed, me)?;
+        let mut sidecar = self.draft;
+        let age = seal_to(&mut sidecar, &value, &self.recipients, self.holders)?;
+        let path = sidecar.path.clone();
+        let document = signed_by(me, &sidecar)?;
+        let digest = Digest::of(&document);
+        let changes = [
+            FileChange { path: layout::sidecar(&path), seen: Some(self.signed.file), content: Some(document) },
+            FileChange { path: layout::value(&path), seen: Some(self.age), content: Some(age) },
+        ];
+        Ok((sidecar, digest, changes))
+    }
+}
+
+/// Encrypts the value that `sidecar` has already to other readers: whoever could read it until now and is none of them is exposed.
+pub(super) fn seal_to(
+    sidecar: &mut Sidecar,
+    value: &crypto::SecretBytes,
+    recipients: &[Recipient],
+    holders: Vec<KeyHolder>,
+) -> Result<Vec<u8>, VaultError> {
+    let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
+    let age = crypto::seal(value, &context, recipients).map_err(VaultError::Seal)?;
+    let exposed = exposure(sidecar, &holders);
+    if !exposed.is_subset(&sidecar.exposed_to) {
+        // Somebody took note of a smaller debt.
+        sidecar.acknowledged = None;
+    }
+    sidecar.exposed_to = exposed;
+    sidecar.ciphertext = Some(Ciphertext::of(&age));
+    sidecar.recipients = holders;
+    Ok(age)
+}
+
+/// Whether both lists name the same holders, in whatever order.
+pub(super) fn same_holders(a: &[KeyHolder], b: &[KeyHolder]) -> bool {
+    a.iter().collect::<BTreeSet<_>>() == b.iter().collect()
+}
+
+/// The members who may read and write a secret by `policy` and hold a key for its present value.
+pub(super) fn who_can_reencrypt(policy: &Policy, sidecar: &Sidecar) -> Vec<MemberName> {
+    let rights = Rights::of(policy);
+    let holds = |name: &MemberName| sidecar.recipients.iter().any(|holder| holder.member == *name);
+    let readers = rights.who(Action::Read, &sidecar.path);
+    readers.filter(|name| rights.allows(name, Action::Write, &sidecar.path) && holds(name)).cloned().collect()
+}
+
+fn rekey_subject(paths: &[SecretPath]) -> String {
+    match paths {
+        [path] => format!("Encrypt {path} to today's readers"),
+        paths => format!("Encrypt {} secrets to today's readers", paths.len()),
+    }
+}

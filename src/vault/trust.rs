@@ -1,0 +1,289 @@
+//! Trust in a branch: where the remote's branch has moved on, each step of it is compared, once.
+//!
+//! Only the trusted remote branch moves the pins. Local branches are the user's own: amending, rebasing and switching them raises no
+//! alarm here. A path that breaks a rule of [`step`] is refused by name wherever the commit that broke it is contained, until it has a
+//! revision above the highest that was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, SecretPath, Sidecar};
+use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
+use crate::store::{CommitId, Store, StorePath};
+
+use super::authority::{self, Authority};
+use super::revision::{Signed, refused};
+use super::{Flaw, Notice, Vault, VaultError, known, layout, place_of};
+
+/// How far a revision may jump in one step of a trusted branch.
+const MAX_JUMP: u64 = 1000;
+
+/// Paths that are refused, and by which commit's doing.
+pub(super) type Refusals = BTreeMap<SecretPath, Replay>;
+
+/// What looking at the trusted branches came to.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    pub(super) refused: Refusals,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// The references whose branches are trusted in this clone.
+pub(super) fn trusted_references(store: &Store, branches: &Branches) -> Vec<String> {
+    if !branches.said.is_empty() {
+        return branches.said.iter().cloned().collect();
+    }
+    let named = || branches.home.as_ref().map(|home| format!("refs/remotes/origin/{home}"));
+    store.remote_head().or_else(named).into_iter().collect()
+}
+
+/// Verifies what is new on the trusted branches, and moves the pins there. The store `chain` belongs to is trusted already.
+pub(super) fn look(store: &Store, pins: &Pins, here: &Chain) -> Result<Looked, VaultError> {
+    let mut looked = Looked::default();
+    let Some(clone) = store.clone_id(false)? else { return Ok(looked) };
+    let place = place_of(store);
+    let branches = pins.branches(&clone, &place)?;
+    for reference in trusted_references(store, &branches) {
+        let Some(tip) = store.reference(&reference)? else { continue };
+        let before = branches.tips.get(&reference);
+        if before.is_some_and(|before| before.commit == tip.to_string()) {
+            looked.refused.extend(before.into_iter().flat_map(|before| before.refused.clone()));
+            continue;
+        }
+        let Some(now) = advanced(store, pins, here, &reference, before, &tip, &mut looked.notices)? else { continue };
+        looked.refused.extend(now.refused.clone());
+        // Where nothing can be written it is compared again next time.
+        let saved = pins.change_branches(&clone, &place, |branches| {
+            branches.tips.insert(reference.clone(), now);
+        });
+        drop(saved);
+    }
+    Ok(looked)
+}
+
+/// Where a trusted branch stands now, verified; none where that can't be told.
+fn advanced(
+    store: &Store,
+    pins: &Pins,
+    here: &Chain,
+    reference: &str,
+    before: Option<&TrustedTip>,
+    tip: &CommitId,
+    notices: &mut Vec<Notice>,
+) -> Result<Option<TrustedTip>, VaultError> {
+    let way = match before {
+        None => Vec::new(),
+        Some(before) => match way_from(store, reference, before, tip)? {
+            Some(way) => way,
+            None => {
+                notices.push(Notice::TrustUnclear { reference: reference.to_owned() });
+                return Ok(None);
+            }
+        },
+    };
+    let tree = store.tree_of(tip)?;
+    let chain = match authority::load(&tree, &|id| known(Some(pins), id)) {
+        Ok(chain) => chain,
+        // A branch that has no store yet, or no more: there is nothing to compare with.
+        Err(VaultError::NoPolicy) if before.is_none() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if chain.id() != here.id() {
+        return Err(VaultError::OtherStore { found: chain.id(), expected: here.id(), remembered: true });
+    }
+    demand_forward(pins, reference, &chain)?;
+    let authority = Authority::of(chain);
+    let mut refused = before.map(|before| before.refused.clone()).unwrap_or_default();
+    let mut from = before.map(|before| before.commit.parse()).transpose()?;
+    for commit in way {
+        if let Some(from) = from.replace(commit) {
+            step(store, &authority, &from, &commit, &mut refused)?;
+        }
+    }
+    let chain = authority.chain();
+    let policy = store.tree_of(tip)?.read(&layout::epoch(chain.policy().epoch), MAX_POLICY_BYTES as u64)?;
+    let accepted = authority::acceptance_file(&tree, chain.policy())?;
+    if let Some(policy) = policy {
+        // As above: what can't be written is compared again.
+        drop(pins.advance(chain, &policy, accepted.as_deref()));
+    }
+    Ok(Some(TrustedTip { commit: tip.to_string(), refused }))
+}
+
+/// The steps from where a branch stood to `tip`; none where that can't be told.
+fn way_from(
+    store: &Store,
+    reference: &str,
+    before: &TrustedTip,
+    tip: &CommitId,
+) -> Result<Option<Vec<CommitId>>, VaultError> {
+    let from: CommitId = before.commit.parse()?;
+    if !store.has_commit(&from)? || !store.has_commit(tip)? {
+        return Ok(None);
+    }
+    if store.contains(tip, &from)? {
+        return Ok(Some(store.first_parents(&from, tip)?));
+    }
+    if store.is_shallow()? {
+        return Ok(None);
+    }
+    Err(VaultError::Rewritten { reference: reference.to_owned(), before: before.commit.clone(), now: tip.to_string() })
+}
+
+/// That the policy of a trusted branch is the pinned one, a later state of it or, on a branch that lags behind, an earlier one.
+fn demand_forward(pins: &Pins, reference: &str, chain: &Chain) -> Result<(), VaultError> {
+    let Some(pinned) = pins.pinned(&chain.id())? else { return Ok(()) };
+    let later = chain.summary().digest_of(pinned.epoch) == Some(pinned.policy);
+    let earlier = || pinned.chain.as_ref().is_some_and(|pinned| pinned.epochs.starts_with(&chain.summary().epochs));
+    if later || earlier() {
+        return Ok(());
+    }
+    Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() })
+}
+
+/// Compares one step of a trusted branch, from the commit `a` to the commit `b`.
+pub(super) fn step(
+    store: &Store,
+    authority: &Authority,
+    a: &CommitId,
+    b: &CommitId,
+    refused: &mut Refusals,
+) -> Result<(), VaultError> {
+    let (before, after) = (store.tree_of(a)?, store.tree_of(b)?);
+    for file in store.changed(a, b)? {
+        let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
+        let signed = |tree: &crate::store::Tree<'_>| -> Result<Option<Signed>, VaultError> {
+            let file: &StorePath = &file;
+            let bytes = tree.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default();
+            Ok(bytes.and_then(|bytes| Signed::verify(authority, bytes, &path).ok()))
+        };
+        let (old, new) = (signed(&before)?, signed(&after)?);
+        let seen = refused.get(&path).map_or(0, |replay| replay.revision);
+        let floor = seen.max(old.as_ref().map_or(0, |old| old.sidecar.revision.get()));
+        let follows = match (&old, &new) {
+            (_, None) => floor == 0,
+            (_, Some(new)) if new.sidecar.revision.get() <= seen => false,
+            (None, Some(_)) => true,
+            (Some(old), Some(new)) => follows(old, new),
+        };
+        if follows {
+            refused.remove(&path);
+        } else {
+            refused.entry(path).or_insert_with(|| Replay { commit: b.to_string(), revision: floor }).revision = floor;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `new` may come after `old`: no number falls, none stands for two states, none leaps, and nobody is forgotten who could read the
+/// same value.
+pub(super) fn follows(old: &Signed, new: &Signed) -> bool {
+    let (before, after) = (&old.sidecar, &new.sidecar);
+    let same_state = before.revision == after.revision;
+    let knew = |sidecar: &Sidecar| -> BTreeSet<KeyHolder> {
+        sidecar.recipients.iter().chain(&sidecar.exposed_to).cloned().collect()
+    };
+    after.revision >= before.revision
+        && after.version >= before.version
+        && (!same_state || old.digest == new.digest)
+        && after.revision.get() - before.revision.get() <= MAX_JUMP
+        && (after.version != before.version || knew(before).is_subset(&knew(after)))
+}
+
+impl Vault {
+    /// The commit of the trusted branch, as this clone has it.
+    pub(super) fn trusted_commit(&self) -> Result<Option<String>, VaultError> {
+        let (Some(pins), Some(clone)) = (&self.options.pins, self.store.clone_id(false)?) else { return Ok(None) };
+        let branches = pins.branches(&clone, &place_of(&self.store))?;
+        for reference in trusted_references(&self.store, &branches) {
+            if let Some(commit) = self.store.reference(&reference)? {
+                return Ok(Some(commit.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// That `signed`, read from the work tree, is no older state that was put back on a trusted branch.
+    pub(super) fn demand_not_replayed(&self, signed: &Signed) -> Result<(), VaultError> {
+        let path = &signed.sidecar.path;
+        let Some(replay) = self.refusals.get(path) else { return Ok(()) };
+        if signed.sidecar.revision.get() > replay.revision {
+            return Ok(());
+        }
+        let commit: CommitId = replay.commit.parse()?;
+        let contained = match self.store.head()? {
+            Some(head) => self.store.contains(&head, &commit)?,
+            None => false,
+        };
+        if !contained {
+            return Ok(());
+        }
+        let flaw = Flaw::Replayed { commit: format!("{commit:.10}"), seen: replay.revision };
+        Err(refused(&layout::sidecar(path), flaw))
+    }
+
+    /// References whose branches are trusted in this clone, and the commit where each was verified last.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the pins can't be read.
+    pub fn trusted_branches(&self) -> Result<Vec<(String, Option<String>)>, VaultError> {
+        let (Some(pins), Some(clone)) = (&self.options.pins, self.store.clone_id(false)?) else {
+            return Ok(Vec::new());
+        };
+        let branches = pins.branches(&clone, &place_of(&self.store))?;
+        let references = trusted_references(&self.store, &branches).into_iter();
+        Ok(references
+            .map(|name| {
+                let commit = branches.tips.get(&name).map(|tip| tip.commit.clone());
+                (name, commit)
+            })
+            .collect())
+    }
+
+    /// Trusts one more remote branch: what it has moves the pins from now on.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchReference`], or when the pins can't be written.
+    pub fn trust_branch(&self, name: &str) -> Result<String, VaultError> {
+        let forms = [name.to_owned(), format!("refs/remotes/{name}"), format!("refs/remotes/origin/{name}")];
+        let remote = |name: &&String| {
+            name.starts_with("refs/remotes/")
+                && !name.contains("..")
+                && self.store.reference(name).ok().flatten().is_some()
+        };
+        let missing = || VaultError::NoSuchReference { name: name.to_owned() };
+        let reference = forms.iter().find(remote).ok_or_else(missing)?;
+        self.change_branches(|branches| {
+            branches.said.insert(reference.clone());
+        })?;
+        Ok(reference.clone())
+    }
+
+    /// Takes a trusted branch whose history was rewritten as it is now: `commit` is its tip.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSuchReference`] when no trusted branch has that tip, or when the pins can't be written.
+    pub fn trust_rewrite(options: super::VaultOptions, commit: &str) -> Result<String, VaultError> {
+        let mut quiet = options.clone();
+        quiet.look = false;
+        let vault = Self::open(quiet)?;
+        let commit = vault.store.commit_named(commit)?;
+        for (reference, _) in vault.trusted_branches()? {
+            if vault.store.reference(&reference)? == Some(commit) {
+                vault.change_branches(|branches| {
+                    branches
+                        .tips
+                        .insert(reference.clone(), TrustedTip { commit: commit.to_string(), refused: Refusals::new() });
+                })?;
+                return Ok(reference);
+            }
+        }
+        Err(VaultError::NoSuchReference { name: commit.to_string() })
+    }
+
+    pub(super) fn change_branches(&self, change: impl FnOnce(&mut Branches)) -> Result<(), VaultError> {
+        if let (Some(pins), Some(clone)) = (&self.options.pins, self.store.clone_id(true)?) {
+            pins.change_branches(&clone, &place_of(&self.store), change)?;
+        }
+        Ok(())
+    }
+}
