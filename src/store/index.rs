@@ -1,17 +1,21 @@
 //! The index: a copy is changed aside, while git's lock is held, and renamed over it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use git2::{Index, IndexEntry, IndexTime, Oid};
+use git2::{Index, IndexEntry, IndexTime, ObjectType, Oid};
 
 use super::journal::{Journal, JournalChange};
 use super::lock;
 use super::{Store, StoreError};
 
 const FILE_MODE: u32 = 0o100_644;
+/// How much of the user's files is read to tell which have changed within a tick.
+const MAX_RACY_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Store {
     /// Copies the index aside and opens the copy. An index that can't be changed is found out here, before anything is written.
@@ -41,7 +45,7 @@ impl Store {
         let git = self.git()?;
         let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
         if let Ok(old) = real.metadata() {
-            smudge_racy(&mut index, &old)?;
+            self.smudge_racy(&mut index, &old)?;
         }
         for (_, change) in changes {
             self.set_entry(&mut index, change)?;
@@ -73,21 +77,36 @@ impl Store {
         index.add(&entry(full.into_bytes(), blob, there.filter(|_| unchanged).as_ref()))?;
         Ok(())
     }
-}
 
-/// Makes git look again at files that were written in the same tick as the old index, or later: an index written now would make
-/// them look older than it, and so unchanged. Git does the same whenever it writes an index.
-fn smudge_racy(index: &mut Index, old: &fs::Metadata) -> Result<(), StoreError> {
-    const STAGE_BITS: u16 = 0x3000;
-    // Whole seconds: git is usually built to compare no more than these.
-    let racy = |entry: &IndexEntry| {
-        i64::from(entry.mtime.seconds()) >= old.mtime() && entry.flags & STAGE_BITS == 0 && entry.file_size != 0
-    };
-    for mut entry in index.iter().filter(racy).collect::<Vec<_>>() {
-        entry.file_size = 0;
-        index.add(&entry)?;
+    /// Makes git look again at files that were changed in the same tick as the old index, or later: an index written now would make
+    /// them look older than it, and so unchanged. Git does the same whenever it writes an index. Files that have their entry's content
+    /// keep their stat data, as with git: `git merge --abort` and the like give up on an entry without it.
+    fn smudge_racy(&self, index: &mut Index, old: &fs::Metadata) -> Result<(), StoreError> {
+        const STAGE_BITS: u16 = 0x3000;
+        // Whole seconds: git is usually built to compare no more than these.
+        let racy = |entry: &IndexEntry| {
+            i64::from(entry.mtime.seconds()) >= old.mtime() && entry.flags & STAGE_BITS == 0 && entry.file_size != 0
+        };
+        let mut budget = MAX_RACY_BYTES;
+        for mut entry in index.iter().filter(racy).collect::<Vec<_>>() {
+            if !self.has_content_of(&entry, &mut budget) {
+                entry.file_size = 0;
+                index.add(&entry)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the work tree's file is, byte for byte, what `entry` says. Not to know, or not to be able to afford it, is no.
+    fn has_content_of(&self, entry: &IndexEntry, budget: &mut u64) -> bool {
+        let Ok(git) = self.git() else { return false };
+        let file = git.work_tree.join(OsStr::from_bytes(&entry.path));
+        let plain = file.symlink_metadata().ok().filter(fs::Metadata::is_file);
+        let Some(left) = plain.and_then(|metadata| budget.checked_sub(metadata.len())) else { return false };
+        *budget = left;
+        let content = fs::read(&file);
+        content.is_ok_and(|bytes| Oid::hash_object(ObjectType::Blob, &bytes).is_ok_and(|id| id == entry.id))
+    }
 }
 
 /// An entry with the file's stat data, so that git need not read the file again; without them where it was changed since.

@@ -61,6 +61,18 @@ fn an_edit_of_the_same_second_is_not_hidden_by_our_index() {
 }
 
 #[test]
+fn a_merge_can_be_aborted_in_the_second_in_which_we_wrote() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    // Git won't abort over a file that it must look at again. Its index is made to have no second of its own.
+    world.sh("git checkout -q -b other; echo theirs > theirs; git add theirs; git commit -qm Theirs
+         git checkout -q main; git merge -q --no-commit --no-ff other; touch -d @1000000000 .git/index");
+    world.ok(&["update", "A", "two", "--no-commit"]);
+    world.git(&["merge", "--abort"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    assert_eq!(world.get("A"), "one");
+}
+
+#[test]
 fn a_work_tree_that_was_put_back_by_hand_is_not_built_upon() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.ok(&["update", "A", "two"]);
