@@ -32,7 +32,7 @@ enum Step {
 pub fn pick(value: &SecretBytes, field: &str) -> Result<SecretBytes, PickError> {
     let steps = steps(field)?;
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| PickError::NotStructured)?;
-    let (_, whole) = structure::parts(text).ok_or(PickError::NotStructured)?;
+    let whole = structure::parts_asked_for(text).ok_or(PickError::NotStructured)?;
     let mut part = &whole;
     let mut followed = String::new();
     for step in &steps {
@@ -97,6 +97,8 @@ mod tests {
             assert_eq!(picked(json, field).as_deref(), Ok(expected), "{field}");
         }
         assert_eq!(picked("a:\n  b: x\n", "a.b").as_deref(), Ok("x"));
+        assert_eq!(picked("a: {b: x}", "a.b").as_deref(), Ok("x"));
+        assert_eq!(picked("{a: {b: x}}\n", "a.b").as_deref(), Ok("x"));
         assert_eq!(picked("A=1\nB=\"two words\"\n", "B").as_deref(), Ok("two words"));
     }
 

@@ -18,6 +18,11 @@ pub(super) fn parts(text: &str) -> Option<(Kind, Value)> {
     })
 }
 
+/// As [`parts`], for somebody who says that there are parts: YAML on a single line and in brackets counts too.
+pub(super) fn parts_asked_for(text: &str) -> Option<Value> {
+    parts(text).map(|(_, value)| value).or_else(|| any_yaml(text))
+}
+
 fn container(value: Value) -> Option<Value> {
     (value.is_object() || value.is_array()).then_some(value)
 }
@@ -32,6 +37,10 @@ fn yaml(text: &str) -> Option<Value> {
     if !text.trim_end().contains('\n') || text.trim_start().starts_with(['{', '[', '"', '\'']) {
         return None;
     }
+    any_yaml(text)
+}
+
+fn any_yaml(text: &str) -> Option<Value> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_anchors: 0, max_aliases: 0, max_depth: 32, flow_nesting_limit: 32, max_documents: 1 },
         merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
