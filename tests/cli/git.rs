@@ -250,6 +250,7 @@ fn init_beside_other_work_and_without_a_commit() {
     world.git(&["add", "staged"]);
     let dry = world.run(&["init", "--dry-run"]);
     assert!(dry.code == 0 && !world.project.join(".vsecure").exists() && !world.identity().exists(), "{}", dry.err);
+    assert!(dry.err.contains("would make the store") && !dry.err.contains("made"), "{}", dry.err);
     world.ok(&["init", "--no-commit", "--name", "al", "--email", "al@example.com"]);
     world.ok(&["create", "production/A", "one"]);
     let files = world.git(&["ls-tree", "-r", "--name-only", "HEAD"]);

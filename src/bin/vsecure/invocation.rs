@@ -70,6 +70,12 @@ pub fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<V
         words.splice(at..=at, [OsString::from(format!("secrets:{first}"))]);
     } else if let Some(hint) = hint(&first, &second) {
         return Err(hint);
+    } else if is_group && second.is_empty() {
+        let verbs = command.get_subcommands().map(clap::Command::get_name).filter(|it| it.starts_with(&joined));
+        return Err(CommandError::usage(
+            "a verb is missing",
+            format!("one of {}", verbs.collect::<Vec<_>>().join(", ")),
+        ));
     } else {
         let sought = if is_group && !second.is_empty() { joined } else { first };
         let help = match nearest(command, &sought) {
@@ -211,8 +217,12 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_fingers_gets_a_suggestion() {
-        for (line, expected) in [("creat A", "secrets:create"), ("secrets gte A", "secrets:get"), ("statsu", "status")]
-        {
+        for (line, expected) in [
+            ("creat A", "secrets:create"),
+            ("secrets gte A", "secrets:get"),
+            ("statsu", "status"),
+            ("keys", "keys:generate, keys:show"),
+        ] {
             let CommandError::Usage { help, .. } = parse(words(line)).unwrap_err() else { panic!("{line}") };
             assert!(help.contains(expected), "{help}");
         }

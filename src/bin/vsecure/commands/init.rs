@@ -43,15 +43,18 @@ pub fn run(app: &App, args: &InitArgs) -> anyhow::Result<()> {
     if let Some(path) = &made {
         say(format!("made your private key: {} (keep a copy where only you can read it)", path.display()));
     }
-    say(format!("made the store {} with {} as its admin", done.root.display(), done.member));
+    let verb = if args.write.dry_run { "would make" } else { "made" };
+    say(format!("{verb} the store {} with {} as its admin", done.root.display(), done.member));
     say(format!("environments: {}", done.environments.join(", ")));
     match &done.commit {
         Some(commit) => say(format!("committed as {commit:.10}, and trusted on this machine as {}", done.id)),
         None if args.write.dry_run => say("dry run: nothing was written".to_owned()),
         None => say("staged, not committed".to_owned()),
     }
-    app.output.warn("there is one admin: until there is a second, losing this key loses every secret");
-    say("next: vsecure create API_KEY --tags production".to_owned());
+    if !args.write.dry_run {
+        app.output.warn("there is one admin: until there is a second, losing this key loses every secret");
+        say("next: vsecure create API_KEY --tags production".to_owned());
+    }
     if app.output.json {
         app.output.value(&serde_json::json!({
             "format": 1, "store_id": done.id.to_string(), "store": done.root, "member": done.member.to_string(),
