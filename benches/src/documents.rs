@@ -1,0 +1,128 @@
+//! The store's documents, made in memory: policy with any number of members, sidecars with their age files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use base64::Engine as _;
+use vsecure::crypto::{self, Identity, Namespace, Recipient, SecretBytes};
+use vsecure::model::{
+    Change, Ciphertext, Digest, KeyHolder, Member, MemberKeys, MemberName, Policy, PolicyRef, Revision, SecretPath,
+    Sidecar, StoreId, Timestamp, Version,
+};
+use vsecure::vault::{InitRequest, Vault, VaultOptions, Writing};
+
+/// A policy in its first epoch, whose every member reads and writes everything.
+pub struct Household {
+    pub identity: Identity,
+    pub name: MemberName,
+    pub id: StoreId,
+    pub policy: Policy,
+    pub policy_file: Vec<u8>,
+    pub gitattributes: Vec<u8>,
+    pub now: Timestamp,
+    recipients: Vec<Recipient>,
+    holders: Vec<KeyHolder>,
+}
+
+/// One revision: its sidecar's file and its age file.
+pub struct Documents {
+    pub path: SecretPath,
+    pub version: Version,
+    pub sidecar: Vec<u8>,
+    pub age: Vec<u8>,
+}
+
+impl Household {
+    /// As `vsecure init` makes it, with more members of the same role.
+    pub fn new(readers: usize, now: Timestamp) -> anyhow::Result<Self> {
+        let identity = Identity::generate();
+        let (mut policy, gitattributes) = first_epoch(identity.clone(), now)?;
+        let name = policy.author.clone();
+        let roles = policy.members.get(&name).context("the author is a member")?.roles.clone();
+        for number in 1..readers {
+            let other = Identity::generate();
+            let keys =
+                MemberKeys { recipient: other.recipient().to_string(), signing: other.verifying_key().to_string() };
+            let email = format!("reader{number}@example.com").parse()?;
+            let member = Member { email, roles: roles.clone(), keys: vec![keys] };
+            policy.members.insert(format!("reader{number}").parse()?, member);
+        }
+        let policy_file = crypto::sign_document(&policy.body(), Namespace::Policy, &identity)?;
+        let mut recipients = Vec::new();
+        let mut holders = Vec::new();
+        for (name, member) in &policy.members {
+            let recipient: Recipient = member.keys.first().context("a member has a key")?.recipient.parse()?;
+            holders.push(KeyHolder { member: name.clone(), key: recipient.fingerprint() });
+            recipients.push(recipient);
+        }
+        let id = StoreId::of_first_epoch(&policy_file);
+        Ok(Self { identity, name, id, policy, policy_file, gitattributes, now, recipients, holders })
+    }
+
+    /// A random value as the next revision of `path` after `previous`.
+    pub fn secret(&self, path: &SecretPath, tags: &[&str], previous: Option<&Documents>) -> anyhow::Result<Documents> {
+        let mut bytes = [0u8; 60];
+        getrandom::fill(&mut bytes).map_err(|_| anyhow!("no random numbers"))?;
+        let value = SecretBytes::new(base64::engine::general_purpose::STANDARD.encode(bytes).into_bytes());
+        let (mut version, mut revision) = (Version::FIRST, Revision::FIRST);
+        if let Some(previous) = previous {
+            version = previous.version.next();
+            (1..version.get()).for_each(|_| revision = revision.next());
+        }
+        let age = crypto::seal(&value, &crypto::Context::new(&self.id, path, version), &self.recipients)?;
+        let sidecar = Sidecar {
+            store: self.id,
+            path: path.clone(),
+            revision,
+            parents: previous.iter().map(|previous| Digest::of(&previous.sidecar)).collect(),
+            change: if previous.is_some() { Change::Set } else { Change::Create },
+            version,
+            ciphertext: Some(Ciphertext::of(&age)),
+            source: None,
+            policy: PolicyRef { epoch: self.policy.epoch, sha256: *self.id.digest() },
+            author: self.name.clone(),
+            time: self.now,
+            recipients: self.holders.clone(),
+            exposed_to: BTreeSet::new(),
+            value_author: self.name.clone(),
+            created_at: self.now,
+            updated_at: self.now,
+            tags: tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?,
+            metadata: BTreeMap::from([("owner".parse()?, "backend-team".parse()?)]),
+            expires_at: None,
+            rotation: None,
+            next: None,
+            acknowledged: None,
+        };
+        let sidecar = crypto::sign_document(&sidecar.body(), Namespace::Secret, &self.identity)?;
+        Ok(Documents { path: path.clone(), version, sidecar, age })
+    }
+}
+
+/// Epoch 1 and the attributes file as `init` writes them, made in a repository of its own.
+fn first_epoch(identity: Identity, now: Timestamp) -> anyhow::Result<(Policy, Vec<u8>)> {
+    let folder = tempfile::tempdir()?;
+    let made = Command::new("git").args(["init", "-q"]).arg(folder.path()).status()?;
+    ensure!(made.success(), "git init failed");
+    let options = VaultOptions {
+        start: folder.path().to_owned(),
+        store: None,
+        claim: None,
+        pins: None,
+        now,
+        max_value_bytes: 1 << 20,
+        lock_timeout: Duration::from_secs(5),
+        author: None,
+        committer: None,
+        recover: false,
+    };
+    let request = InitRequest { here: true, name: "bench".parse()?, email: "bench@example.com".parse()?, identity };
+    Vault::init(options, request, &Writing { no_commit: true, ..Writing::default() })?;
+    let store = folder.path().join(".vsecure");
+    let file = fs::read(store.join("policy/000001.yaml"))?;
+    let policy = Policy::parse(crypto::verify_document(&file, Namespace::Policy)?.body())?;
+    Ok((policy, fs::read(store.join(".gitattributes"))?))
+}
