@@ -5,6 +5,7 @@
 //! verified already.
 
 mod acceptance;
+mod canonical;
 mod digest;
 mod grant;
 mod name;

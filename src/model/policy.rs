@@ -301,6 +301,7 @@ mod tests {
         let policy = example();
         let body = String::from_utf8(policy.body()).unwrap();
         insta::assert_snapshot!(body);
+        assert!(crate::model::canonical::read::<Wire>(body.as_bytes()).is_some(), "the quick reader knows it");
         assert_eq!(Policy::parse(body.as_bytes()), Ok(policy));
         let other = body.replace("\"alice\"", "alice");
         assert_eq!(Policy::parse(other.as_bytes()), Err(DocumentError::NotCanonical));

@@ -415,6 +415,7 @@ mod tests {
         let sidecar = example();
         let body = String::from_utf8(sidecar.body()).unwrap();
         insta::assert_snapshot!(body);
+        assert!(crate::model::canonical::read::<Wire>(body.as_bytes()).is_some(), "the quick reader knows it");
         assert_eq!(Sidecar::parse(body.as_bytes()), Ok(sidecar));
         for (what, other) in [
             ("a comment", body.replacen('\n', " # hi\n", 1)),
