@@ -54,6 +54,7 @@ use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
 use crate::store::{Person, Recovered, Store, StoreOptions};
 use authority::Authority;
 use grants::{GUEST, Grants};
+use revision::Signed;
 use trust::Refusals;
 
 /// How to find and use a store.
@@ -160,6 +161,8 @@ pub struct Vault {
     grants: OnceCell<Grants>,
     /// Secrets of which a trusted branch put an older state back.
     refusals: Refusals,
+    /// Sidecars that were verified already, by their bytes.
+    seen: Mutex<Vec<Signed>>,
     notices: Mutex<Vec<Notice>>,
 }
 
@@ -213,6 +216,7 @@ impl Vault {
             accepted: OnceCell::new(),
             grants: OnceCell::new(),
             refusals,
+            seen: Mutex::new(Vec::new()),
             notices: Mutex::new(notices),
         })
     }
