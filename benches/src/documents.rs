@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow, ensure};
 use base64::Engine as _;
 use vsecure::crypto::{self, Identity, Namespace, Recipient, SecretBytes};
 use vsecure::model::{
-    Change, Ciphertext, Digest, KeyHolder, Member, MemberKeys, MemberName, Policy, PolicyRef, Revision, SecretPath,
-    Sidecar, StoreId, Timestamp, Version,
+    Change, Ciphertext, Digest, Document as _, KeyHolder, Member, MemberKeys, MemberName, Policy, PolicyRef, Revision,
+    SecretPath, Sidecar, StoreId, Timestamp, Version,
 };
 use vsecure::vault::{InitRequest, Vault, VaultOptions, Writing};
 
@@ -41,13 +41,13 @@ impl Household {
         let identity = Identity::generate();
         let (mut policy, gitattributes) = first_epoch(identity.clone(), now)?;
         let name = policy.author.clone();
-        let roles = policy.members.get(&name).context("the author is a member")?.roles.clone();
+        let first = policy.members.get(&name).context("the author is a member")?.clone();
         for number in 1..readers {
             let other = Identity::generate();
             let keys =
                 MemberKeys { recipient: other.recipient().to_string(), signing: other.verifying_key().to_string() };
             let email = format!("reader{number}@example.com").parse()?;
-            let member = Member { email, roles: roles.clone(), keys: vec![keys] };
+            let member = Member { email, keys: vec![keys], ..first.clone() };
             policy.members.insert(format!("reader{number}").parse()?, member);
         }
         let policy_file = crypto::sign_document(&policy.body(), Namespace::Policy, &identity)?;

@@ -257,6 +257,8 @@ impl Vault {
     pub fn pin(&self) -> Result<(), VaultError> {
         let Some(pins) = &self.options.pins else { return Ok(()) };
         pins.trust(&self.id())?;
+        // An epoch above 1 is kept when it is first met; the first one only of a store that is trusted.
+        pins.keep_chain(self.authority.chain());
         self.remember()
     }
 

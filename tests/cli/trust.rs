@@ -94,3 +94,12 @@ fn a_forged_policy_is_no_policy() {
     fs::remove_file(&policy).unwrap();
     world.refused(6, &["get", "A"]);
 }
+
+#[test]
+fn the_policy_of_a_trusted_store_is_verified_once() {
+    let world = World::with_store();
+    let stores = world.home.join(".local/state/vsecure/stores");
+    let id = world.json(&["status"])["store_id"].as_str().unwrap().to_owned();
+    let known = fs::read_to_string(stores.join(format!("{id}.chain.json"))).unwrap();
+    assert!(known.contains(&id), "the memory of epoch 1 begins with its hash: {known}");
+}

@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -38,10 +39,11 @@ const NOT_YET: [&str; 6] = ["exec", "run", "export", "import", "inject", "sync"]
 /// # Errors
 /// [`CommandError::Usage`]; help and version were asked for with [`CommandError::Shown`], and have been printed.
 pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
-    let command = Cli::command();
+    // Taking the definition of two dozen commands apart again would cost a tenth of what a `get` does by itself.
+    let mut command = ManuallyDrop::new(Cli::command());
     let words = normalised(&command, words)?;
     refuse_hidden_options(&command, &words)?;
-    let matches = command.try_get_matches_from(words).map_err(|error| usage_error(&error))?;
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| usage_error(&error))?;
     Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))
 }
 
