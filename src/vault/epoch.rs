@@ -110,9 +110,7 @@ impl Vault {
         let base = self.epoch_policy(base)?;
         let next = rebase(&base, ours.policy(), theirs.policy())?;
         let (files, accepted) = self.chain_files(rev, common, theirs.policy())?;
-        self.authority = Authority::of(theirs);
-        self.standing = Standing::Here;
-        self.accepted = accepted.into();
+        self.renew(Authority::of(theirs), accepted.into());
         self.demand_admin()?;
         let change = PolicyChange::from(Edit::Nothing);
         let written = self.transact_unchecked(writing, "policy", &|base| {
@@ -121,6 +119,15 @@ impl Vault {
             Ok(planned)
         });
         self.finish_epoch(written, writing)
+    }
+
+    /// Goes on with another policy: nothing that was verified by the one before counts by that.
+    fn renew(&mut self, authority: Authority, accepted: std::cell::OnceCell<Acceptance>) {
+        self.authority = authority;
+        self.standing = Standing::Here;
+        self.accepted = accepted;
+        self.grants = std::cell::OnceCell::new();
+        self.seen = std::sync::Mutex::default();
     }
 
     /// The policy of an epoch of this tree, whose chain was verified.
@@ -151,9 +158,7 @@ impl Vault {
             outcome.branch = branch;
         }
         if !writing.dry_run && outcome.changed {
-            self.authority = authority;
-            self.accepted = std::cell::OnceCell::new();
-            self.grants = std::cell::OnceCell::new();
+            self.renew(authority, std::cell::OnceCell::new());
         }
         Ok(outcome)
     }
