@@ -78,6 +78,18 @@ impl Store {
         Ok(tip == commit || self.repository()?.graph_descendant_of(tip.0, commit.0)?)
     }
 
+    /// The newest commit that both contain; none where they share no history here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn merge_base(&self, a: &CommitId, b: &CommitId) -> Result<Option<CommitId>, StoreError> {
+        match self.repository()?.merge_base(a.0, b.0) {
+            Ok(base) => Ok(Some(CommitId(base))),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The commits from behind `from` to `tip`, oldest first, each the first parent of the next. Where `from` is no first parent on that way,
     /// the way begins with the oldest commit there that contains it.
     ///

@@ -33,7 +33,7 @@ impl Store {
     /// [`StoreError::NotPlain`], [`StoreError::TooLarge`], or the operating system's.
     pub fn read(&self, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let (folder, name) = path.split_last();
-        let Some(folder) = self.open_folder(folder, false, path)? else { return Ok(None) };
+        let Some(folder) = self.open_folder(folder, false, path.as_str())? else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -59,14 +59,27 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when a folder can't be read.
     pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        self.walk_files(Some(folder.clone()), false)
+    }
+
+    /// Everything in the store, names that begin with a dot too.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a folder can't be read.
+    pub fn list_all(&self) -> Result<Listed, StoreError> {
+        self.walk_files(None, true)
+    }
+
+    fn walk_files(&self, start: Option<StorePath>, hidden: bool) -> Result<Listed, StoreError> {
         let mut found = Listed::default();
-        let mut folders = vec![folder.clone()];
+        let mut folders = vec![start];
         while let Some(folder) = folders.pop() {
-            for (name, kind) in self.names(&folder)? {
-                match (folder.join(&name), kind) {
-                    (Ok(path), FileType::Directory) => folders.push(path),
+            for (name, kind) in self.names(folder.as_ref(), hidden)? {
+                let full = folder.as_ref().map_or_else(|| name.clone(), |folder| format!("{folder}/{name}"));
+                match (full.parse::<StorePath>(), kind) {
+                    (Ok(path), FileType::Directory) => folders.push(Some(path)),
                     (Ok(path), FileType::RegularFile) => found.files.push(path),
-                    _ => found.others.push(format!("{folder}/{name}")),
+                    _ => found.others.push(full),
                 }
             }
         }
@@ -79,18 +92,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it can't be read.
     pub fn entries(&self, folder: &StorePath) -> Result<Vec<String>, StoreError> {
-        Ok(self.names(folder)?.into_iter().map(|(name, _)| name).collect())
+        Ok(self.names(Some(folder), false)?.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn names(&self, folder: &StorePath) -> Result<Vec<(String, FileType)>, StoreError> {
-        let Some(open) = self.open_folder(Some(folder.as_str()), false, folder)? else { return Ok(Vec::new()) };
-        let failed = |error: Errno| self.failed(folder, error.into());
+    fn names(&self, folder: Option<&StorePath>, hidden: bool) -> Result<Vec<(String, FileType)>, StoreError> {
+        let place = folder.map_or_else(|| self.root.clone(), |folder| self.absolute(folder));
+        let failed = |error: Errno| StoreError::io(&place, error.into());
+        let open =
+            self.open_folder(folder.map(StorePath::as_str), false, folder.map_or(".vsecure", StorePath::as_str))?;
+        let Some(open) = open else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&open).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             // A name that is not text is no name of ours; it is shown, not opened.
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') {
+            if matches!(name.as_str(), "." | "..") || (name.starts_with('.') && !hidden) {
                 continue;
             }
             let kind = match entry.file_type() {
@@ -106,7 +122,7 @@ impl Store {
     }
 
     /// Opens a folder beneath the store segment by segment, without following links; makes what is missing when `create` says so.
-    fn open_folder(&self, folder: Option<&str>, create: bool, path: &StorePath) -> Result<Option<OwnedFd>, StoreError> {
+    fn open_folder(&self, folder: Option<&str>, create: bool, path: &str) -> Result<Option<OwnedFd>, StoreError> {
         if create {
             fs::create_dir_all(&self.root).map_err(|error| StoreError::io(&self.root, error))?;
         }
@@ -120,14 +136,14 @@ impl Store {
             if create {
                 match rustix::fs::mkdirat(&open, segment, Mode::from_raw_mode(0o777)) {
                     Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(self.failed(path, error.into())),
+                    Err(error) => return Err(StoreError::io(&self.root.join(segment), error.into())),
                 }
             }
             open = match rustix::fs::openat(&open, segment, FOLDER, Mode::empty()) {
                 Ok(open) => open,
                 Err(Errno::NOENT) => return Ok(None),
-                Err(Errno::LOOP | Errno::NOTDIR) => return Err(not_plain(path)),
-                Err(error) => return Err(self.failed(path, error.into())),
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(StoreError::NotPlain { path: path.to_owned() }),
+                Err(error) => return Err(StoreError::io(&self.root.join(segment), error.into())),
             };
         }
         Ok(Some(open))
@@ -136,7 +152,7 @@ impl Store {
     fn open_or_make(&self, path: &StorePath) -> Result<OwnedFd, StoreError> {
         let (folder, _) = path.split_last();
         let missing = || self.failed(path, io::ErrorKind::NotFound.into());
-        self.open_folder(folder, true, path)?.ok_or_else(missing)
+        self.open_folder(folder, true, path.as_str())?.ok_or_else(missing)
     }
 
     /// Writes `content` durably into the new file `temporary` beside `path`.
@@ -159,7 +175,7 @@ impl Store {
     /// Removes the file `name` beside `path`, or `path` itself; it may be gone already.
     pub(super) fn remove_beside(&self, path: &StorePath, name: Option<&str>) -> Result<(), StoreError> {
         let (folder, own_name) = path.split_last();
-        let Some(folder) = self.open_folder(folder, false, path)? else { return Ok(()) };
+        let Some(folder) = self.open_folder(folder, false, path.as_str())? else { return Ok(()) };
         match rustix::fs::unlinkat(&folder, name.unwrap_or(own_name), AtFlags::empty()) {
             Ok(()) => rustix::fs::fsync(&folder).map_err(|error| self.failed(path, error.into())),
             Err(Errno::NOENT) => Ok(()),

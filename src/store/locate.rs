@@ -53,6 +53,28 @@ impl Store {
         Ok(Self { root, git, options, repository: OnceCell::new() })
     }
 
+    /// The store that is meant, though it may not be checked out: as [`Store::discover`] finds it, else at the root of the work tree. For reading
+    /// commits only.
+    ///
+    /// # Errors
+    /// As for [`Store::discover`]; [`StoreError::NoRepository`] outside a work tree.
+    pub fn discover_or_locate(
+        start: &Path,
+        explicit: Option<&Path>,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        match Self::discover(start, explicit, options.clone()) {
+            Err(StoreError::NoStore { .. }) if explicit.is_none() => {
+                let start = fs::canonicalize(start).map_err(|error| StoreError::io(start, error))?;
+                let git = git_place(&start, &start)?.ok_or(StoreError::NoRepository { start })?;
+                let root = git.work_tree.join(STORE);
+                let git = GitPlace { prefix: prefix_of(&git.work_tree, &root)?, ..git };
+                Ok(Self { root, git: Some(git), options, repository: OnceCell::new() })
+            }
+            result => result,
+        }
+    }
+
     /// The place of a new store: at the root of the work tree around `start`, or in `start` itself with `here`. Nothing is made yet.
     ///
     /// # Errors

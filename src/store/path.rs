@@ -30,11 +30,6 @@ impl StorePath {
     pub(super) fn split_last(&self) -> (Option<&str>, &str) {
         self.0.rsplit_once('/').map_or((None, &self.0), |(folder, name)| (Some(folder), name))
     }
-
-    /// `name` beneath this path.
-    pub(super) fn join(&self, name: &str) -> Result<Self, StorePathError> {
-        format!("{}/{name}", self.0).parse()
-    }
 }
 
 impl fmt::Display for StorePath {

@@ -213,15 +213,28 @@ impl Tree<'_> {
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(Listed::default()),
             Err(error) => return Err(error.into()),
         };
+        self.walk(Some(folder.clone()), start)
+    }
+
+    /// Everything in the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn list_all(&self) -> Result<Listed, StoreError> {
+        self.root.map_or_else(|| Ok(Listed::default()), |root| self.walk(None, root))
+    }
+
+    fn walk(&self, start: Option<StorePath>, id: Oid) -> Result<Listed, StoreError> {
         let mut found = Listed::default();
-        let mut folders = vec![(folder.clone(), start)];
+        let mut folders = vec![(start, id)];
         while let Some((folder, id)) = folders.pop() {
             for entry in &self.repository.find_tree(id)? {
                 let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
-                match (folder.join(&name), entry.kind()) {
-                    (Ok(path), Some(ObjectType::Tree)) => folders.push((path, entry.id())),
+                let full = folder.as_ref().map_or_else(|| name.clone(), |folder| format!("{folder}/{name}"));
+                match (full.parse::<StorePath>(), entry.kind()) {
+                    (Ok(path), Some(ObjectType::Tree)) => folders.push((Some(path), entry.id())),
                     (Ok(path), Some(ObjectType::Blob)) if entry.filemode() != LINK => found.files.push(path),
-                    _ => found.others.push(format!("{folder}/{name}")),
+                    _ => found.others.push(full),
                 }
             }
         }

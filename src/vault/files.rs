@@ -10,6 +10,9 @@ pub(super) trait Files {
     /// Everything below `folder`.
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError>;
 
+    /// Everything there is.
+    fn list_all(&self) -> Result<Listed, StoreError>;
+
     /// Whether they are the work tree's.
     fn is_work_tree(&self) -> bool;
 }
@@ -21,6 +24,10 @@ impl Files for Store {
 
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
+    }
+
+    fn list_all(&self) -> Result<Listed, StoreError> {
+        self.list_all()
     }
 
     fn is_work_tree(&self) -> bool {
@@ -35,6 +42,10 @@ impl Files for Tree<'_> {
 
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         self.list(folder)
+    }
+
+    fn list_all(&self) -> Result<Listed, StoreError> {
+        self.list_all()
     }
 
     fn is_work_tree(&self) -> bool {

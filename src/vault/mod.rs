@@ -26,6 +26,7 @@ mod revision;
 mod status;
 mod transfer;
 mod trust;
+mod verify;
 mod write;
 
 use std::cell::OnceCell;
@@ -47,6 +48,8 @@ pub use rekey::{Pending, Rekeyed};
 pub use request::{Create, Expiry, Outcome, Update, Writing};
 pub use resolve::Asked;
 pub use status::Status;
+
+pub use verify::{Finding, Level, Verification, Verify};
 
 use crate::crypto::{Identity, VerifyingKey};
 use crate::model::{Acceptance, Environment, Epoch, MemberName, SecretPath, StoreId, Timestamp};

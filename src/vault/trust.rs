@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, SecretPath, Sidecar};
+use crate::model::{Acceptance, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, SecretPath, Sidecar};
 use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
 use crate::store::{CommitId, Store, StorePath};
 
@@ -92,19 +92,20 @@ fn advanced(
     }
     demand_forward(pins, reference, &chain)?;
     let authority = Authority::of(chain);
+    let accepted = authority::acceptance(&tree, authority.policy())?;
     let mut refused = before.map(|before| before.refused.clone()).unwrap_or_default();
     let mut from = before.map(|before| before.commit.parse()).transpose()?;
     for commit in way {
         if let Some(from) = from.replace(commit) {
-            step(store, &authority, &from, &commit, &mut refused)?;
+            step(store, (&authority, &accepted), &from, &commit, &mut refused)?;
         }
     }
     let chain = authority.chain();
     let policy = store.tree_of(tip)?.read(&layout::epoch(chain.policy().epoch), MAX_POLICY_BYTES as u64)?;
-    let accepted = authority::acceptance_file(&tree, chain.policy())?;
+    let list = authority::acceptance_file(&tree, chain.policy())?;
     if let Some(policy) = policy {
         // As above: what can't be written is compared again.
-        drop(pins.advance(chain, &policy, accepted.as_deref()));
+        drop(pins.advance(chain, &policy, list.as_deref()));
     }
     Ok(Some(TrustedTip { commit: tip.to_string(), refused }))
 }
@@ -140,10 +141,11 @@ fn demand_forward(pins: &Pins, reference: &str, chain: &Chain) -> Result<(), Vau
     Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() })
 }
 
-/// Compares one step of a trusted branch, from the commit `a` to the commit `b`.
+/// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
+/// as good as gone: nobody who has no right raises a number.
 pub(super) fn step(
     store: &Store,
-    authority: &Authority,
+    (authority, accepted): (&Authority, &Acceptance),
     a: &CommitId,
     b: &CommitId,
     refused: &mut Refusals,
@@ -154,7 +156,8 @@ pub(super) fn step(
         let signed = |tree: &crate::store::Tree<'_>| -> Result<Option<Signed>, VaultError> {
             let file: &StorePath = &file;
             let bytes = tree.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default();
-            Ok(bytes.and_then(|bytes| Signed::verify(authority, bytes, &path).ok()))
+            let signed = bytes.and_then(|bytes| Signed::verify(authority, bytes, &path).ok());
+            Ok(signed.filter(|signed| signed.by_right || accepted.contains(&signed.digest)))
         };
         let (old, new) = (signed(&before)?, signed(&after)?);
         let seen = refused.get(&path).map_or(0, |replay| replay.revision);
