@@ -5,7 +5,7 @@
 
 use git2::{Oid, RepositoryState};
 
-use super::batch::{Batch, Mode};
+use super::batch::{Batch, Mode, Person};
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
 use super::objects::Persons;
@@ -48,6 +48,17 @@ impl Store {
         let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
         let recovered = self.recover_locked()?;
         Ok(Transaction { store: self, base: self.head()?, recovered, _lock: lock })
+    }
+}
+
+impl Store {
+    /// That a commit could be made now: the lock can be taken, and git knows who commits.
+    ///
+    /// # Errors
+    /// As for [`Store::begin`], and [`StoreError::NoGitUser`].
+    pub fn demand_writable(&self, author: Option<&Person>, committer: Option<&Person>) -> Result<(), StoreError> {
+        let transaction = self.begin("look")?;
+        transaction.store.persons(author, committer).map(drop)
     }
 }
 

@@ -86,6 +86,9 @@ impl Vault {
             sidecar.metadata = stated.metadata.clone();
             sidecar.expires_at = stated.expires_at;
         }
+        if let Some(seen) = self.seen_before(path) {
+            sidecar.revision = sidecar.revision.max(seen.next());
+        }
         if sidecar.parents.is_empty() && sidecar.revision > crate::model::Revision::FIRST {
             // Nothing that counts is known: the state that is adopted is what this one follows.
             sidecar.parents = seen.iter().map(|file| Digest::of(file)).collect();

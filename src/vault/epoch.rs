@@ -335,7 +335,7 @@ impl Vault {
         rev: Option<&str>,
         common: usize,
         chain: &Policy,
-    ) -> Result<(Vec<(StorePath, Vec<u8>)>, Acceptance), VaultError> {
+    ) -> Result<(EpochFiles, Acceptance), VaultError> {
         let trusted = || self.trusted_commit()?.ok_or(VaultError::NotForked);
         let rev = rev.map_or_else(trusted, |rev| Ok(rev.to_owned()))?;
         let tree = self.store.snapshot(&rev)?;
@@ -379,6 +379,9 @@ impl Vault {
         Ok(())
     }
 }
+
+/// Files of epochs with their places, in order.
+type EpochFiles = Vec<(StorePath, Vec<u8>)>;
 
 /// An epoch on its way into a commit.
 pub(super) struct Made {

@@ -36,7 +36,7 @@ pub enum Flaw {
         author: MemberName,
     },
     /// An older state, put back on the trusted branch.
-    #[error("commit {commit} put an older state back: the branch had revision {seen} before")]
+    #[error("commit {commit} put an older state back, or lost it: the branch had revision {seen} before")]
     Replayed {
         /// The commit that did it.
         commit: String,

@@ -62,6 +62,12 @@ pub struct GrantEntry {
     pub holds_key: bool,
 }
 
+/// Grants to write, and grants whose files go.
+struct Turn {
+    new: Vec<Grant>,
+    ended: Vec<Grant>,
+}
+
 /// The grants of a store, and what of them was refused.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
@@ -184,7 +190,7 @@ impl Vault {
         let grant = self.new_grant(request)?;
         self.write_grants(writing, "Grant", &|base| {
             self.position(base, path)?.living()?;
-            Ok((vec![grant.clone()], Vec::new()))
+            Ok(Turn { new: vec![grant.clone()], ended: Vec::new() })
         })
     }
 
@@ -243,7 +249,7 @@ impl Vault {
             if revoked.is_empty() {
                 return Err(VaultError::NoSuchGrant { who: who.to_owned(), path: path.clone() });
             }
-            Ok((revoked, Vec::new()))
+            Ok(Turn { new: revoked, ended: Vec::new() })
         })
     }
 
@@ -260,7 +266,7 @@ impl Vault {
     pub fn expire_grants(&self, writing: &Writing) -> Result<GrantOutcome, VaultError> {
         self.write_grants(writing, "End grants of", &|_| {
             let ended = self.grants_listed()?.0.into_iter().filter(|entry| entry.grant.expires_at <= self.options.now);
-            Ok((Vec::new(), ended.map(|entry| entry.grant).collect()))
+            Ok(Turn { new: Vec::new(), ended: ended.map(|entry| entry.grant).collect() })
         })
     }
 
@@ -269,10 +275,10 @@ impl Vault {
         &self,
         writing: &Writing,
         verb: &str,
-        plan: &dyn Fn(Base<'_>) -> Result<(Vec<Grant>, Vec<Grant>), VaultError>,
+        plan: &dyn Fn(Base<'_>) -> Result<Turn, VaultError>,
     ) -> Result<GrantOutcome, VaultError> {
         let (mut outcome, applied) = self.transact(writing, "grants", &|base| {
-            let (new, ended) = plan(base)?;
+            let Turn { new, ended } = plan(base)?;
             let concerned: Vec<SecretPath> = new.iter().chain(&ended).map(|grant| grant.path.clone()).collect();
             let in_force = self.grants_after(&new)?;
             let mut secrets = Vec::new();

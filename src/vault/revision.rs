@@ -49,6 +49,7 @@ impl Vault {
         let Some(file) = files.read(&place, MAX_SIDECAR_BYTES as u64)? else {
             let value = layout::value(path);
             return match files.read(&value, MAX_AGE_FILE_BYTES) {
+                Ok(None) if files.is_work_tree() => self.demand_not_lost(path).map(|()| None),
                 Ok(None) => Ok(None),
                 Ok(Some(_)) | Err(StoreError::TooLarge { .. }) => Err(refused(&value, Flaw::Unsigned)),
                 Err(error) => Err(error.into()),

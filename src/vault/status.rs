@@ -71,6 +71,28 @@ impl Vault {
         })
     }
 
+    /// The epoch of the policy in force.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.authority.policy().epoch.get()
+    }
+
+    /// Whether history is cut off in this clone.
+    ///
+    /// # Errors
+    /// [`VaultError`] outside a repository.
+    pub fn is_shallow(&self) -> Result<bool, VaultError> {
+        Ok(self.store.is_shallow()?)
+    }
+
+    /// That a commit could be made here.
+    ///
+    /// # Errors
+    /// [`VaultError`]: what keeps the repository from being written, or git from knowing who commits.
+    pub fn git_fitness(&self) -> Result<(), VaultError> {
+        Ok(self.store.demand_writable(self.options.author.as_ref(), self.options.committer.as_ref())?)
+    }
+
     /// Secrets whose sidecar in the work tree is not the one in HEAD's commit; none without git.
     fn uncommitted(&self) -> Result<Vec<SecretPath>, VaultError> {
         if self.store.git_dir().is_none() {

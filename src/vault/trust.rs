@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Acceptance, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, SecretPath, Sidecar};
+use crate::model::{Acceptance, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar};
 use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
 use crate::store::{CommitId, Store, StorePath};
 
 use super::authority::{self, Authority};
+use super::files::Files;
 use super::revision::{Signed, refused};
 use super::{Flaw, Notice, Vault, VaultError, known, layout, place_of};
 
@@ -207,21 +208,44 @@ impl Vault {
 
     /// That `signed`, read from the work tree, is no older state that was put back on a trusted branch.
     pub(super) fn demand_not_replayed(&self, signed: &Signed) -> Result<(), VaultError> {
-        let path = &signed.sidecar.path;
-        let Some(replay) = self.refusals.get(path) else { return Ok(()) };
-        if signed.sidecar.revision.get() > replay.revision {
-            return Ok(());
-        }
+        self.replayed(&signed.sidecar.path, signed.sidecar.revision.get(), None)
+    }
+
+    /// That there is no `path` because there never was, and not because a trusted branch lost it.
+    pub(super) fn demand_not_lost(&self, path: &SecretPath) -> Result<(), VaultError> {
+        self.replayed(path, 0, None)
+    }
+
+    /// In the commit `tip`, or else in HEAD.
+    fn replayed(&self, path: &SecretPath, revision: u64, tip: Option<CommitId>) -> Result<(), VaultError> {
+        let Some(replay) = self.refusals.get(path).filter(|replay| revision <= replay.revision) else { return Ok(()) };
         let commit: CommitId = replay.commit.parse()?;
-        let contained = match self.store.head()? {
-            Some(head) => self.store.contains(&head, &commit)?,
-            None => false,
-        };
-        if !contained {
+        let tip = tip.map_or_else(|| self.store.head(), |tip| Ok(Some(tip)))?;
+        if tip.map(|tip| self.store.contains(&tip, &commit)).transpose()? != Some(true) {
             return Ok(());
         }
         let flaw = Flaw::Replayed { commit: format!("{commit:.10}"), seen: replay.revision };
         Err(refused(&layout::sidecar(path), flaw))
+    }
+
+    /// The revision that a state of `path` has to pass to count again; none where nothing was put back.
+    pub(super) fn seen_before(&self, path: &SecretPath) -> Option<Revision> {
+        Revision::new(self.refusals.get(path)?.revision)
+    }
+
+    /// What trusted branches lost or put back and is not mended in `files`, as far as the commit `tip`, or else HEAD, contains it.
+    pub(super) fn unmended(&self, files: &dyn Files, tip: Option<CommitId>) -> Result<Vec<VaultError>, VaultError> {
+        let mut found = Vec::new();
+        for path in self.refusals.keys() {
+            let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();
+            let signed = file.and_then(|file| Signed::verify(&self.authority, file, path).ok());
+            let revision = signed.map_or(0, |signed| signed.sidecar.revision.get());
+            match self.replayed(path, revision, tip) {
+                Err(error @ VaultError::Refused { .. }) => found.push(error),
+                other => other?,
+            }
+        }
+        Ok(found)
     }
 
     /// References whose branches are trusted in this clone, and the commit where each was verified last.

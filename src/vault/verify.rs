@@ -109,6 +109,10 @@ impl Vault {
         if request.decrypt {
             self.open_all(&mut check, &signed)?;
         }
+        let tip = range.map(|(_, rev)| self.store.commit_named(rev)).transpose()?;
+        for error in self.unmended(files, tip)? {
+            check.error(&error, layout::SECRETS);
+        }
         self.check_history(&mut check, range.and_then(|(from, to)| Some((from?, to))))?;
         let mut result = check.result;
         result.findings.extend(self.overdue()?.into_iter().filter(|_| request.what.is_none()));

@@ -343,6 +343,15 @@ fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
             INTEGRITY,
             format!("git checkout -- .vsecure/{file}   brings it back; changes are made with vsecure secrets:update"),
         ),
+        Flaw::NoRight { .. } | Flaw::ForeignKey { .. } | Flaw::Unsigned | Flaw::Replayed { .. } => {
+            let path = file.trim_start_matches("secrets/").trim_end_matches(".yaml").trim_end_matches(".age");
+            advice(
+                INTEGRITY,
+                format!(
+                    "git log -- .vsecure/{file} shows who did that; if it is right, somebody who may write signs for it: vsecure secrets:adopt {path}"
+                ),
+            )
+        }
         Flaw::Signature(vsecure::crypto::SignedDocumentError::LineEndings) => {
             advice(INTEGRITY, "restore .vsecure/.gitattributes, then check the store out again")
         }
@@ -391,6 +400,11 @@ fn on_store(error: &StoreError) -> Advice {
         StoreError::NoGitProgram { .. } => advice(FAILURE, "install git"),
         StoreError::GitFailed { .. } | StoreError::Git(_) | StoreError::Io { .. } => plain(FAILURE),
     }
+}
+
+/// What went wrong and what helps, for where an error is one of several findings.
+pub fn advised(error: &anyhow::Error) -> (String, String) {
+    (told(error.as_ref()), advice_on(error).help.unwrap_or_default())
 }
 
 /// Tells the error chain's texts, for where an error is not the end of a command.

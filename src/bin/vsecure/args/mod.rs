@@ -2,6 +2,7 @@
 
 mod secrets;
 mod values;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
     NameArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
 };
+pub use verify::VerifyArgs;
 
 /// Keep a team's secrets in the git repository they belong to: age files, signed, versioned, reviewable.
 #[derive(Parser, Debug)]
@@ -83,6 +85,15 @@ pub enum Command {
         after_help = "Examples:\n  vsecure trust\n  export VSECURE_STORE_ID=$(vsecure trust --export)   # for CI"
     )]
     Trust(TrustArgs),
+    /// Check everything that can be checked without a key
+    #[command(
+        after_help = "Examples:\n  vsecure verify\n  vsecure verify --base origin/main HEAD --sarif > findings.sarif   # a pull request\n  \
+                      vsecure verify v1.0..HEAD"
+    )]
+    Verify(VerifyArgs),
+    /// Check the set-up of this machine and clone
+    #[command(after_help = "Example:\n  vsecure doctor")]
+    Doctor,
     /// Print the completion script of a shell
     #[command(
         after_help = "Examples:\n  source <(vsecure completions bash)\n  vsecure completions fish > ~/.config/fish/completions/vsecure.fish"

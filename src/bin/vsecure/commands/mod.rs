@@ -3,6 +3,7 @@
 mod config;
 mod demo;
 mod diff;
+mod doctor;
 mod edit;
 mod get;
 mod init;
@@ -12,6 +13,7 @@ mod overview;
 mod status;
 mod trust;
 mod value;
+mod verify;
 mod versions;
 mod write;
 
@@ -30,6 +32,8 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Demo => demo::run(&app),
         Command::Status => status::run(&app),
         Command::Trust(args) => trust::run(&app, &args),
+        Command::Verify(args) => verify::run(&app, &args),
+        Command::Doctor => doctor::run(&app),
         Command::KeysGenerate(args) => keys::generate(&app, args),
         Command::KeysShow => keys::show(&app),
         Command::ConfigGet(args) => config::get(&app, &args),

@@ -1,0 +1,217 @@
+//! The trusted branch: what a remote may bring, what is refused by name, and what raises no alarm. Real clones, a bare remote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::World;
+
+/// A store with a bare remote, everything pushed; the remote's place.
+fn with_remote(secrets: &[(&str, &str)]) -> (World, PathBuf) {
+    let world = World::with_secrets(secrets);
+    let remote = world.home.join("remote.git");
+    world.git(&["init", "-q", "--bare", remote.to_str().unwrap()]);
+    world.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+    world.git(&["push", "-q", "-u", "origin", "main"]);
+    world.ok(&["list"]);
+    (world, remote)
+}
+
+/// Another clone of the remote, as somebody who can push uses it, whose commits are not vsecure's.
+fn attackers_clone(world: &World, remote: &Path) -> PathBuf {
+    let clone = world.home.join("attacker");
+    world.git_in(&world.home, &["clone", "-q", remote.to_str().unwrap(), clone.to_str().unwrap()]);
+    clone
+}
+
+fn push_all(world: &World, clone: &Path, message: &str) {
+    world.git_in(clone, &["add", "-A"]);
+    world.git_in(clone, &["commit", "-q", "-m", message]);
+    world.git_in(clone, &["push", "-q", "origin", "HEAD:main"]);
+}
+
+/// Lets a clone look at what the trusted branch brought, which moves its pins; what it then refuses changes nothing.
+fn look(world: &World) {
+    world.run(&["list"]);
+}
+
+#[test]
+fn an_older_signed_pair_put_back_is_refused_by_name_until_a_newer_revision() {
+    let (world, remote) = with_remote(&[("production/A", "one"), ("production/B", "b")]);
+    let old =
+        [world.file("secrets/production/A.age"), world.file("secrets/production/A.yaml")].map(|f| fs::read(f).unwrap());
+    world.ok(&["update", "A", "two"]);
+    world.git(&["push", "-q"]);
+    assert_eq!(world.get("A"), "two");
+    let attacker = attackers_clone(&world, &remote);
+    for (name, content) in ["A.age", "A.yaml"].iter().zip(&old) {
+        fs::write(attacker.join(".vsecure/secrets/production").join(name), content).unwrap();
+    }
+    push_all(&world, &attacker, "Harmless");
+    // Fetched, and not yet contained: what is here is still right.
+    world.git(&["fetch", "-q"]);
+    assert_eq!(world.get("A"), "two");
+    world.git(&["merge", "-q", "--ff-only", "origin/main"]);
+    look(&world);
+    let error = world.refused(6, &["get", "A"]);
+    assert!(error.contains("put an older state back"), "{error}");
+    assert_eq!(world.get("B"), "b", "other paths go on");
+    let listed = world.run(&["list"]);
+    assert_eq!((listed.code, listed.out.as_str()), (6, "production/B\n"));
+    let verified = world.run(&["verify"]);
+    assert_eq!(verified.code, 8);
+    assert!(verified.out.contains("[replayed] secrets/production/A.yaml"), "{}", verified.out);
+    // Before the replay, in history, nothing is wrong.
+    assert_eq!(world.run(&["verify", "HEAD~1"]).code, 0);
+    assert_eq!(world.ok(&["get", "production/A", "--at", "HEAD~1"]), "two");
+    let run = world.run(&["update", "A", "three"]);
+    assert_eq!(run.code, 6, "nothing is built upon it: {}", run.err);
+    // The proper state again, by git, then a newer one.
+    world.git(&["checkout", "HEAD~1", "--", ".vsecure/secrets/production"]);
+    world.git(&["commit", "-q", "-m", "Undo"]);
+    world.git(&["push", "-q"]);
+    look(&world);
+    let error = world.refused(6, &["get", "A"]);
+    assert!(error.contains("older state"), "the revision that was seen must be passed: {error}");
+}
+
+#[test]
+fn a_path_that_vanishes_and_a_plain_revert_are_found() {
+    let (world, remote) = with_remote(&[("production/A", "one")]);
+    world.ok(&["update", "A", "two"]);
+    world.git(&["push", "-q"]);
+    world.ok(&["list"]);
+    let attacker = attackers_clone(&world, &remote);
+    world.git_in(&attacker, &["revert", "--no-edit", "HEAD"]);
+    world.git_in(&attacker, &["push", "-q", "origin", "HEAD:main"]);
+    world.git(&["pull", "-q"]);
+    look(&world);
+    assert!(world.refused(6, &["get", "A"]).contains("put an older state back"));
+    let json = world.run(&["verify", "--json"]);
+    assert_eq!(json.code, 8, "{}", json.err);
+    fs::remove_file(attacker.join(".vsecure/secrets/production/A.age")).unwrap();
+    fs::remove_file(attacker.join(".vsecure/secrets/production/A.yaml")).unwrap();
+    push_all(&world, &attacker, "Gone");
+    world.git(&["pull", "-q"]);
+    look(&world);
+    assert!(world.refused(6, &["get", "production/A"]).contains("put an older state back"));
+    world.refused(6, &["create", "production/A", "new"]);
+    let range = world.run(&["verify", "HEAD~2..HEAD"]);
+    assert_eq!(range.code, 8);
+    assert!(range.out.contains("replayed") && range.out.contains("production/A"), "{}", range.out);
+}
+
+#[test]
+fn a_branch_that_was_rewritten_is_an_error_in_a_clone_that_knew_it() {
+    let (world, remote) = with_remote(&[("production/A", "one")]);
+    world.ok(&["update", "A", "two"]);
+    world.git(&["push", "-q"]);
+    world.ok(&["list"]);
+    let attacker = attackers_clone(&world, &remote);
+    world.git_in(&attacker, &["reset", "-q", "--hard", "HEAD~1"]);
+    world.git_in(&attacker, &["push", "-q", "--force", "origin", "HEAD:main"]);
+    world.git(&["fetch", "-q"]);
+    let error = world.refused(6, &["get", "A"]);
+    assert!(error.contains("was rewritten") && error.contains("trust:rewrite"), "{error}");
+}
+
+#[test]
+fn what_git_users_do_with_their_own_branches_raises_no_alarm() {
+    let (world, _) = with_remote(&[("production/A", "one"), ("production/B", "b")]);
+    world.ok(&["update", "A", "two"]);
+    world.git(&["push", "-q"]);
+    world.ok(&["list"]);
+    world.ok(&["update", "A", "local"]);
+    world.git(&["commit", "-q", "--amend", "-m", "Another message"]);
+    assert_eq!(world.get("A"), "local");
+    world.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    assert_eq!(world.get("A"), "two", "what was never published is the user's own");
+    world.git(&["checkout", "-q", "HEAD~1"]);
+    assert_eq!(world.get("A"), "one", "an old commit");
+    world.git(&["checkout", "-q", "main"]);
+    world.git(&["checkout", "-q", "-b", "feature"]);
+    world.ok(&["update", "B", "bb"]);
+    world.ok(&["update", "B", "bbb"]);
+    world.git(&["reset", "-q", "--soft", "main"]);
+    world.git(&["commit", "-q", "-m", "Squashed"]);
+    assert_eq!(world.get("B"), "bbb");
+    world.git(&["checkout", "-q", "main"]);
+    world.git(&["cherry-pick", "feature"]);
+    world.git(&["push", "-q"]);
+    assert_eq!(world.get("B"), "bbb");
+    fs::write(world.project.join("other"), "x").unwrap();
+    world.git(&["stash", "-q", "-u"]);
+    world.git(&["stash", "pop", "-q"]);
+    assert_eq!(world.get("A"), "two");
+    assert_eq!(world.run(&["verify"]).code, 0, "{}", world.run(&["verify"]).out);
+}
+
+#[test]
+fn verify_names_what_does_not_belong_and_what_it_could_not_check() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let clean = world.json(&["verify"]);
+    assert_eq!(clean["findings"], serde_json::json!([]));
+    assert!(clean["not_checked"][0].as_str().unwrap().contains("no trusted remote branch"), "{clean}");
+    assert_eq!(world.json(&["verify", "--decrypt"])["opened"], 1);
+    fs::write(world.file("secrets/production/notes.txt"), "password").unwrap();
+    fs::write(world.file(".env"), "A=one").unwrap();
+    fs::write(world.file(".gitattributes"), "* text\n").unwrap();
+    fs::copy(world.file("secrets/production/A.age"), world.file("secrets/production/LOOSE.age")).unwrap();
+    let run = world.run(&["verify", "--json"]);
+    assert_eq!(run.code, 8);
+    let found: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let rules: Vec<(&str, &str)> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| (finding["rule"].as_str().unwrap(), finding["file"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("unknown-file", ".env"),
+        ("attributes", ".gitattributes"),
+        ("unsigned", "secrets/production/LOOSE.age"),
+        ("unknown-file", "secrets/production/notes.txt"),
+    ];
+    assert_eq!(rules, expected);
+    assert_eq!(world.run(&["verify", "HEAD"]).code, 0, "the commit has none of that");
+    let sarif: serde_json::Value = serde_json::from_str(&world.run(&["verify", "--sarif"]).out).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_pull_request_is_verified_from_objects_alone() {
+    let world = World::with_secrets(&[("production/A", "one"), ("production/B", "b")]);
+    world.git(&["checkout", "-q", "-b", "good"]);
+    world.ok(&["update", "A", "two"]);
+    world.git(&["checkout", "-q", "-b", "bad", "main"]);
+    let yaml = world.file("secrets/production/A.yaml");
+    let swapped = fs::read(world.file("secrets/production/B.yaml")).unwrap();
+    fs::write(&yaml, swapped).unwrap();
+    world.git(&["commit", "-qam", "Bad"]);
+    world.git(&["checkout", "-q", "main"]);
+    // Whatever lies in the work tree: it is not looked at.
+    fs::write(world.file("policy/000001.yaml"), "nonsense").unwrap();
+    let good = world.run(&["verify", "good", "--base", "main"]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    let bad = world.run(&["verify", "bad", "--base", "main"]);
+    assert_eq!(bad.code, 8);
+    assert!(bad.out.contains("[moved]") && bad.out.contains("[replayed]"), "{}", bad.out);
+    assert_eq!(world.run(&["verify", "a..b", "--base", "main"]).code, 2);
+    assert_eq!(world.run(&["verify", "nowhere", "--base", "main"]).code, 3);
+}
+
+#[test]
+fn doctor_says_what_is_wrong_and_what_helps() {
+    let (world, _) = with_remote(&[("production/A", "one")]);
+    let well = world.run(&["doctor"]);
+    assert_eq!(well.code, 0, "{}{}", well.out, well.err);
+    fs::set_permissions(world.identity(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let ill = world.run(&["doctor", "--json"]);
+    assert_eq!(ill.code, 8);
+    let checks: serde_json::Value = serde_json::from_str(&ill.out).unwrap();
+    let bad: Vec<&serde_json::Value> =
+        checks["checks"].as_array().unwrap().iter().filter(|it| it["ok"] == false).collect();
+    assert!(
+        bad.iter().any(|it| it["check"] == "identity" && it["remedy"].as_str().unwrap().contains("chmod 600")),
+        "{bad:?}"
+    );
+}
