@@ -135,7 +135,8 @@ impl Vault {
         let concerned =
             record.revisions.iter().filter(|it| !it.signed.sidecar.is_tombstone() && knew(&it.signed.sidecar));
         for recorded in concerned {
-            match self.reading_of(recorded) {
+            // The same value as it was encrypted last: more people can open that than its first state.
+            match self.reading_of(record.newest_of(recorded)) {
                 Ok(reading) if !reading.value.same_as(value) => {}
                 Ok(_) | Err(VaultError::NotARecipient { .. } | VaultError::Refused { .. }) => return Ok(false),
                 Err(error) => return Err(error),

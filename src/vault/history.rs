@@ -120,8 +120,8 @@ impl Record {
         each.filter(|it| !it.signed.sidecar.parents.iter().any(|hash| has_it(*hash))).collect()
     }
 
-    /// The newest revision that carries the value brought by `origin`.
-    fn newest_of<'a>(&'a self, origin: &'a Recorded) -> &'a Recorded {
+    /// The newest revision that carries the value of `origin`.
+    pub(super) fn newest_of<'a>(&'a self, origin: &'a Recorded) -> &'a Recorded {
         let mut newest = origin;
         loop {
             let child = self.revisions.iter().find(|it| {

@@ -1,5 +1,6 @@
 //! Members with different rights, in a real repository: what a policy says is what counts.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -9,12 +10,16 @@ use std::time::Duration;
 use super::layout;
 use super::{Create, Flaw, Progress, Update, Vault, VaultError, VaultOptions, Writing};
 use crate::crypto::{self, Identity, Namespace, SecretBytes};
-use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, RoleName, Rule, SecretPath};
+use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, RoleName, Rule, SecretPath, Timestamp};
 use crate::policy::{Action, Pins};
+
+mod access;
 
 struct World {
     folder: tempfile::TempDir,
     identities: Vec<(&'static str, Identity)>,
+    /// The present moment, as every vault of this world has it.
+    now: Cell<Timestamp>,
 }
 
 fn secret(text: &str) -> SecretBytes {
@@ -72,7 +77,8 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let identities: Vec<_> = ["alice", "rita", "will", "otto"].map(|name| (name, Identity::generate())).into();
-        let world = Self { folder, identities };
+        let now = Cell::new("2026-11-25".parse().unwrap());
+        let world = Self { folder, identities, now };
         let store = world.folder.path().join("project/.vsecure");
         fs::create_dir_all(store.join("policy")).unwrap();
         let body = policy(&world.identities).body();
@@ -99,7 +105,7 @@ impl World {
             store: None,
             claim: None,
             pins: Some(Pins::in_directory(self.folder.path().join("state"))),
-            now: "2026-11-25".parse().unwrap(),
+            now: self.now.get(),
             max_value_bytes: 1000,
             lock_timeout: Duration::from_secs(5),
             author: None,
