@@ -14,6 +14,7 @@ use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, Rol
 use crate::policy::{Action, Pins};
 
 mod access;
+mod model;
 
 struct World {
     folder: tempfile::TempDir,
@@ -51,9 +52,12 @@ fn policy(identities: &[(&'static str, Identity)]) -> Policy {
             },
         )
     };
+    let among = |list: &[&'static str]| -> Vec<&str> {
+        list.iter().copied().filter(|name| identities.iter().any(|(known, _)| known == name)).collect()
+    };
     let rule = Rule {
-        read: names(&["alice", "rita", "will"]),
-        write: names(&["alice", "will", "otto"]),
+        read: names(&among(&["alice", "rita", "will"])),
+        write: names(&among(&["alice", "will", "otto"])),
         delete: names(&["alice"]),
         grant: None,
         on_expired: None,
@@ -65,7 +69,7 @@ fn policy(identities: &[(&'static str, Identity)]) -> Policy {
         previous: None,
         author: "alice".parse().unwrap(),
         time: "2026-11-24".parse().unwrap(),
-        environments: vec!["production".parse().unwrap()],
+        environments: vec!["production".parse().unwrap(), "staging".parse().unwrap()],
         roles: vec![admins()],
         members: identities.iter().map(member).collect(),
         secrets: [("**".parse().unwrap(), rule)].into(),
@@ -75,8 +79,13 @@ fn policy(identities: &[(&'static str, Identity)]) -> Policy {
 
 impl World {
     fn new() -> Self {
+        Self::bare(&["alice", "rita", "will", "otto"])
+    }
+
+    /// A store with these members, of whom alice is the admin.
+    fn bare(names: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let identities: Vec<_> = ["alice", "rita", "will", "otto"].map(|name| (name, Identity::generate())).into();
+        let identities: Vec<_> = names.iter().map(|name| (*name, Identity::generate())).collect();
         let now = Cell::new("2026-11-25".parse().unwrap());
         let world = Self { folder, identities, now };
         let store = world.folder.path().join("project/.vsecure");

@@ -6,7 +6,7 @@ use crate::policy::{Edit, EditError, RuleTable};
 use crate::vault::{GrantRequest, Grantee, PolicyChange, PolicyOutcome};
 
 impl World {
-    fn join(&self, name: &'static str, roles: &[&str]) -> Edit {
+    pub(super) fn join(&self, name: &'static str, roles: &[&str]) -> Edit {
         let identity = self.identity(name);
         Edit::AddMember {
             name: name.parse().unwrap(),
@@ -24,7 +24,7 @@ impl World {
         self
     }
 
-    fn change(&self, by: &str, edit: Edit) -> Result<PolicyOutcome, VaultError> {
+    pub(super) fn change(&self, by: &str, edit: Edit) -> Result<PolicyOutcome, VaultError> {
         self.vault_as(by).change_policy(&edit.into(), &Writing::default())
     }
 
@@ -57,7 +57,7 @@ impl World {
         debts.iter().flat_map(|debt| debt.debtors.iter().map(|it| it.holder.member.to_string())).collect()
     }
 
-    fn later(&self, seconds: i64) {
+    pub(super) fn later(&self, seconds: i64) {
         self.now.set(Timestamp::from_unix(self.now.get().unix() + seconds).unwrap());
     }
 
