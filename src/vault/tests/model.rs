@@ -152,15 +152,15 @@ fn step() -> impl Strategy<Value = Step> {
     let who = 0..PEOPLE.len();
     let path = 0..PATHS.len();
     prop_oneof![
-        4 => (who.clone(), path.clone()).prop_map(|(a, b)| Step::Set(a, b)),
+        6 => (who.clone(), path.clone()).prop_map(|(a, b)| Step::Set(a, b)),
         1 => (who.clone(), path.clone()).prop_map(|(a, b)| Step::Tag(a, b)),
         4 => (2..PEOPLE.len(), 0..2usize, any::<bool>()).prop_map(|(a, b, c)| Step::Add(a, b, c)),
         2 => (2..PEOPLE.len(), any::<bool>()).prop_map(|(a, b)| Step::Remove(a, b)),
-        2 => (0..RULES.len(), any::<bool>()).prop_map(|(a, b)| Step::Rules(a, b)),
+        5 => (0..RULES.len(), any::<bool>()).prop_map(|(a, b)| Step::Rules(a, b)),
         2 => (2..PEOPLE.len(), path.clone()).prop_map(|(a, b)| Step::Grant(a, b)),
         1 => Just(Step::Wait),
         1 => Just(Step::Expire),
-        1 => who.clone().prop_map(Step::Rekey),
+        3 => who.clone().prop_map(Step::Rekey),
         2 => (who.clone(), path).prop_map(|(a, b)| Step::Forge(a, b)),
         1 => who.prop_map(Step::ForgeEpoch),
         1 => Just(Step::Amend),
@@ -225,8 +225,10 @@ impl Play {
         let reach = if self.model.secrets.is_empty() { Vec::new() } else { self.within_reach(by) };
         let table: RuleTable = serde_json::from_str(RULES[rules]).unwrap();
         self.world.change(by, Edit::Rules { table, replace: true }).unwrap();
-        self.model.rules = rules;
-        self.model.reencrypt_all(&reach);
+        // Rules that are in force already make no epoch, and do nothing.
+        if std::mem::replace(&mut self.model.rules, rules) != rules {
+            self.model.reencrypt_all(&reach);
+        }
     }
 
     fn vault(&self, who: &str) -> Result<Vault, VaultError> {
@@ -397,6 +399,8 @@ impl Play {
 
     /// What must hold after every step.
     fn check(&self) {
+        let vaults: BTreeMap<&str, Result<Vault, VaultError>> =
+            PEOPLE.into_iter().map(|who| (who, self.vault(who))).collect();
         let vault = self.world.vault_as("alice");
         let (debts, refused) = vault.debts().unwrap();
         assert!(refused.is_empty(), "{refused:?}");
@@ -408,7 +412,7 @@ impl Play {
             for who in PEOPLE {
                 let opens = crypto::open_unbound(&age, self.world.identity(who)).is_ok();
                 assert_eq!(opens, holders.contains(who), "{who}'s key and {path}");
-                let read = self.vault(who).and_then(|vault| vault.get(&secret_path));
+                let read = vaults[who].as_ref().map_err(|_| ()).and_then(|vault| vault.get(&secret_path).map_err(drop));
                 if self.model.may_read(who, path) && holders.contains(who) {
                     assert_eq!(
                         read.unwrap().value.as_bytes(),
@@ -431,11 +435,17 @@ const fn admin(root: bool) -> &'static str {
     if root { "root" } else { "alice" }
 }
 
+/// A few sequences, unless somebody asks for more: each makes a repository with dozens of commits.
+fn config() -> Config {
+    let default = Config { max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { default } else { Config { cases: 6, ..default } }
+}
+
 proptest! {
-    #![proptest_config(Config { max_shrink_iters: 40, ..Config::with_cases(16) })]
+    #![proptest_config(config())]
 
     #[test]
-    fn honest_people_lose_nothing_and_others_gain_nothing(steps in prop::collection::vec(step(), 1..14)) {
+    fn honest_people_lose_nothing_and_others_gain_nothing(steps in prop::collection::vec(step(), 20..45)) {
         let mut play = Play::new();
         for step in steps {
             play.take(step);
