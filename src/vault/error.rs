@@ -420,6 +420,15 @@ pub enum VaultError {
         /// The secret.
         path: SecretPath,
     },
+    /// The commit did nothing to any secret.
+    #[error("that commit changed no secret, or has no parent here")]
+    NothingToRevert,
+    /// The secret was changed after the commit that is to be taken back.
+    #[error("`{path}` was changed after that commit")]
+    ChangedSince {
+        /// The secret.
+        path: SecretPath,
+    },
     /// Nothing to take note of.
     #[error("`{path}` has no debt")]
     NoDebt {

@@ -22,6 +22,7 @@ mod read;
 mod rekey;
 mod request;
 mod resolve;
+mod revert;
 mod revision;
 mod status;
 mod transfer;

@@ -215,3 +215,24 @@ fn doctor_says_what_is_wrong_and_what_helps() {
         "{bad:?}"
     );
 }
+
+#[test]
+fn revert_is_the_proper_way_back_and_nobody_refuses_it() {
+    let (world, remote) = with_remote(&[("production/A", "one"), ("production/B", "b")]);
+    world.ok(&["update", "A", "wrong"]);
+    world.git(&["push", "-q"]);
+    world.ok(&["list"]);
+    let said = world.run(&["revert", "HEAD", "-m", "Not that"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("production/A v3: put back to what it was"), "{}", said.err);
+    world.git(&["push", "-q"]);
+    assert_eq!(world.get("A"), "one");
+    let other = attackers_clone(&world, &remote);
+    let mut command = world.command("vsecure");
+    command.args(["get", "A"]).current_dir(&other);
+    assert_eq!(World::run_command(command, b"").out, "one");
+    assert!(world.refused(5, &["revert", "HEAD~1"]).contains("changed after that commit"));
+    world.refused(3, &["revert", "HEAD~4"]);
+    world.refused(3, &["revert", "nowhere"]);
+    assert_eq!(world.json(&["revert", "HEAD", "--dry-run"])["secrets"][0]["path"], "production/A");
+}

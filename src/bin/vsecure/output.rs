@@ -102,6 +102,21 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Tells what one commit did to several secrets.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn outcomes(self, outcomes: &[Outcome], dry_run: bool) -> io::Result<()> {
+        outcomes.iter().for_each(|outcome| self.say(&sentence(outcome, dry_run)));
+        if !self.json {
+            return Ok(());
+        }
+        let secrets: Vec<Value> = outcomes.iter().map(|outcome| outcome_json(outcome, dry_run)).collect();
+        self.value(&json!({ "format": 1, "secrets": secrets }))
+    }
+}
+
 fn note(text: &str) {
     // There is nobody left to tell when standard error is gone.
     let _ = writeln!(io::stderr(), "{}", escape_lines(text));
@@ -122,6 +137,7 @@ fn sentence(outcome: &Outcome, dry_run: bool) -> String {
         Change::Restore => format!("restored{from}"),
         Change::Rename => format!("renamed{source}"),
         Change::Copy => format!("copied{source}"),
+        Change::Revert => "put back to what it was".to_owned(),
         _ => "updated".to_owned(),
     };
     let branch =

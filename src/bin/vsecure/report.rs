@@ -285,6 +285,11 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::NoSuchGrant { .. } => advice(NOT_FOUND, "vsecure access:grants   lists them"),
         VaultError::Request(_) => advice(INTEGRITY, "ask for a new one: vsecure members:request"),
         VaultError::OtherRequest { .. } => plain(USAGE),
+        VaultError::NothingToRevert => advice(NOT_FOUND, "git log -- .vsecure/secrets   lists the commits that did"),
+        VaultError::ChangedSince { path } => advice(
+            CONFLICT,
+            format!("vsecure versions {path}   says what came; vsecure rollback {path} --version N   goes back"),
+        ),
         VaultError::NothingToAdopt { path } => advice(CONFLICT, format!("vsecure get {path}   reads it")),
         VaultError::Rewritten { now, .. } => {
             advice(INTEGRITY, format!("find out who rewrote it and why; then: vsecure trust:rewrite {now}"))

@@ -354,3 +354,38 @@ fn a_change_of_the_policy_is_made_again_upon_anothers() {
         .map(|found| assert_eq!(found.findings.iter().filter(|it| it.rule != "attributes").count(), 0, "{found:?}"))
         .unwrap();
 }
+
+#[test]
+fn a_commit_is_taken_back_by_new_revisions() {
+    let world = World::with_bob();
+    world.set("bob", "wrong");
+    let rev = |world: &World| {
+        let folder = world.folder.path().join("project");
+        let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let wrong = rev(&world);
+    let outcomes = world.vault_as("alice").revert(&wrong, &Writing::default()).unwrap();
+    assert_eq!((outcomes.len(), outcomes[0].version.get()), (1, 3));
+    assert!(outcomes[0].commit.is_some());
+    assert_eq!(world.read("alice").unwrap(), "one");
+    assert_eq!(world.debtors(), ["rita"], "she could read the first value");
+    let again = world.vault_as("alice").revert(&wrong, &Writing::default());
+    assert!(matches!(again, Err(VaultError::ChangedSince { .. })), "{again:?}");
+    let create = Create {
+        path: "production/NEW".parse().unwrap(),
+        value: secret("new"),
+        allow_empty: false,
+        tags: vec![],
+        metadata: vec![],
+        expires_at: None,
+    };
+    world.vault_as("bob").create(&create, &Writing::default()).unwrap();
+    let made = rev(&world);
+    assert_eq!(denied(world.vault_as("bob").revert(&made, &Writing::default())), Action::Delete);
+    world.vault_as("alice").revert(&made, &Writing::default()).unwrap();
+    assert!(matches!(world.vault_as("alice").get(&create.path), Err(VaultError::Deleted { .. })));
+    world.change("alice", Edit::AddEnvironment("qa".parse().unwrap())).unwrap();
+    let nothing = world.vault_as("alice").revert("HEAD", &Writing::default());
+    assert!(matches!(nothing, Err(VaultError::NothingToRevert)), "{nothing:?}");
+}

@@ -13,7 +13,7 @@ pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
     NameArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
 };
-pub use verify::VerifyArgs;
+pub use verify::{RevertArgs, VerifyArgs};
 
 /// Keep a team's secrets in the git repository they belong to: age files, signed, versioned, reviewable.
 #[derive(Parser, Debug)]
@@ -91,6 +91,9 @@ pub enum Command {
                       vsecure verify v1.0..HEAD"
     )]
     Verify(VerifyArgs),
+    /// Take back what a commit did to secrets, as new revisions
+    #[command(after_help = "Example:\n  vsecure revert HEAD~1 -m \"Undo the import\"")]
+    Revert(RevertArgs),
     /// Check the set-up of this machine and clone
     #[command(after_help = "Example:\n  vsecure doctor")]
     Doctor,

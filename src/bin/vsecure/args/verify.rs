@@ -1,6 +1,8 @@
-//! Arguments of `verify`.
+//! Arguments of `verify` and `revert`.
 
 use clap::Args;
+
+use super::WriteArgs;
 
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
@@ -16,4 +18,13 @@ pub struct VerifyArgs {
     /// Print the findings as SARIF 2.1.0, for code scanning
     #[arg(long)]
     pub sarif: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RevertArgs {
+    /// The commit to take back
+    #[arg(value_name = "COMMIT")]
+    pub commit: String,
+    #[command(flatten)]
+    pub write: WriteArgs,
 }

@@ -33,6 +33,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Status => status::run(&app),
         Command::Trust(args) => trust::run(&app, &args),
         Command::Verify(args) => verify::run(&app, &args),
+        Command::Revert(args) => write::revert(&app, &args),
         Command::Doctor => doctor::run(&app),
         Command::KeysGenerate(args) => keys::generate(&app, args),
         Command::KeysShow => keys::show(&app),

@@ -6,7 +6,9 @@ use vsecure::vault::{Create, Expiry, Outcome, Update, Vault, VaultError, Writing
 
 use super::value;
 use crate::app::App;
-use crate::args::{CopyArgs, CreateArgs, DeleteArgs, ExpiryArgs, NameArgs, RollbackArgs, UpdateArgs, WriteArgs};
+use crate::args::{
+    CopyArgs, CreateArgs, DeleteArgs, ExpiryArgs, NameArgs, RevertArgs, RollbackArgs, UpdateArgs, WriteArgs,
+};
 
 fn tell(app: &App, vault: &Vault, outcome: &Outcome, write: &WriteArgs) -> anyhow::Result<()> {
     app.tell_notices(vault);
@@ -122,6 +124,13 @@ pub fn restore(app: &App, args: &DeleteArgs) -> anyhow::Result<()> {
     let vault = app.unlock()?;
     let path = vault.find_deleted(App::asked(&args.name, app.environment_variable()?.as_ref()))?;
     act(app, &vault, &path, &args.write, Vault::restore)
+}
+
+pub fn revert(app: &App, args: &RevertArgs) -> anyhow::Result<()> {
+    let vault = app.unlock()?;
+    let outcomes = vault.revert(&args.commit, &app.writing(&args.write))?;
+    app.tell_notices(&vault);
+    Ok(app.output.outcomes(&outcomes, args.write.dry_run)?)
 }
 
 type Transfer = fn(&Vault, &SecretPath, &SecretPath, &Writing) -> Result<Outcome, VaultError>;
