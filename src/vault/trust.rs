@@ -92,6 +92,9 @@ fn advanced(
         return Err(VaultError::OtherStore { found: chain.id(), expected: here.id(), remembered: true });
     }
     demand_forward(pins, reference, &chain)?;
+    if let Some(before) = before {
+        demand_no_fall(store, pins, reference, before, &chain)?;
+    }
     let authority = Authority::of(chain);
     let accepted = authority::acceptance(&tree, authority.policy())?;
     let mut refused = before.map(|before| before.refused.clone()).unwrap_or_default();
@@ -137,6 +140,22 @@ fn demand_forward(pins: &Pins, reference: &str, chain: &Chain) -> Result<(), Vau
     let later = chain.summary().digest_of(pinned.epoch) == Some(pinned.policy);
     let earlier = || pinned.chain.as_ref().is_some_and(|pinned| pinned.epochs.starts_with(&chain.summary().epochs));
     if later || earlier() {
+        return Ok(());
+    }
+    Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() })
+}
+
+/// That a trusted branch has every epoch that it had before.
+fn demand_no_fall(
+    store: &Store,
+    pins: &Pins,
+    reference: &str,
+    before: &TrustedTip,
+    chain: &Chain,
+) -> Result<(), VaultError> {
+    let tree = store.tree_of(&before.commit.parse()?)?;
+    let known = authority::load(&tree, &|id| known(Some(pins), id))?;
+    if chain.summary().epochs.starts_with(&known.summary().epochs) {
         return Ok(());
     }
     Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() })
