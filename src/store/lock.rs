@@ -21,13 +21,18 @@ pub(super) struct Lock {
     _file: File,
 }
 
-/// Makes a private folder of ours.
+/// Makes a private folder of ours; the folder that it is in exists. A link in its place leads out of the repository and is refused,
+/// which making missing parents as well would not do.
 pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
-    // A link in its place leads out of the repository: making the folder then fails, as it should.
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let is_there = || path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if is_there() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StoreError::io(path, error))
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Another command may have been quicker.
+        Err(error) if !is_there() => Err(StoreError::io(path, error)),
+        _ => Ok(()),
+    }
 }
 
 fn private_file() -> OpenOptions {
@@ -155,5 +160,23 @@ pub(super) fn clone_id(git: &GitPlace, create: bool) -> Result<Option<String>, S
         Err(StoreError::ReadOnly { .. }) => Ok(None),
         Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => clone_id(git, false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_place_of_a_private_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (elsewhere, ours) = (folder.path().join("elsewhere"), folder.path().join("vsecure"));
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &ours).unwrap();
+        assert!(private_folder(&ours).is_err());
+        fs::remove_file(&ours).unwrap();
+        private_folder(&ours).unwrap();
+        private_folder(&ours).unwrap();
+        assert_eq!(fs::metadata(&ours).unwrap().mode() & 0o777, 0o700);
     }
 }
