@@ -81,6 +81,12 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// A local file of ours that is not what we wrote.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
     /// Git doesn't know who commits.
     #[error("git does not know your name and e-mail address")]
     NoGitUser,

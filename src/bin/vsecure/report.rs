@@ -402,6 +402,7 @@ fn on_store(error: &StoreError) -> Advice {
         StoreError::Unsupported { .. } | StoreError::ReadOnly { .. } | StoreError::DiskFull { .. } => {
             advice(FAILURE, "nothing was changed")
         }
+        StoreError::Damaged { path } => advice(INTEGRITY, format!("look at it, then move it away: {}", path.display())),
         StoreError::NoGitProgram { .. } => advice(FAILURE, "install git"),
         StoreError::GitFailed { .. } | StoreError::Git(_) | StoreError::Io { .. } => plain(FAILURE),
     }
