@@ -5,6 +5,7 @@
 //!
 //! - [`vault`]: the façade that programs call: read, write, history. Everything below is reached through it.
 //! - [`policy`]: who may do what (pure), and the local trust pin.
+//! - [`audit`]: the access log: what a line says, and whether a log was changed.
 //! - [`mod@format`]: comparing, picking from and generating values; it knows nothing of stores.
 //! - [`store`]: the only user of git; it moves opaque bytes.
 //! - [`crypto`]: the only user of age; seal, open, sign, verify.
@@ -13,6 +14,7 @@
 //! The library never prints, never prompts except through [`crypto::PassphraseSource`], and reads no environment variable
 //! itself; the git library reads git's own configuration.
 
+pub mod audit;
 pub mod crypto;
 pub mod format;
 pub mod model;

@@ -26,6 +26,8 @@ pub enum Namespace {
     Grant,
     /// A request to join or to change keys.
     Request,
+    /// The head of a published access log.
+    Audit,
 }
 
 impl Namespace {
@@ -37,6 +39,7 @@ impl Namespace {
             Self::Policy => "vsecure-policy-v1",
             Self::Grant => "vsecure-grant-v1",
             Self::Request => "vsecure-request-v1",
+            Self::Audit => "vsecure-audit-v1",
         }
     }
 }

@@ -126,6 +126,12 @@ impl Fingerprint {
     pub fn over(bytes: &[u8]) -> Self {
         Self(Digest::of(bytes))
     }
+
+    /// The digest that it is, for names that may hold neither `:` nor `/`.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod canonical;
+mod audit;
 mod digest;
 mod grant;
 mod name;
@@ -18,6 +19,7 @@ mod time;
 mod yaml;
 
 pub use acceptance::Acceptance;
+pub use audit::{AuditHead, MAX_AUDIT_HEAD_BYTES, RandomId, RandomIdError};
 pub use digest::{Digest, DigestError, Fingerprint, StoreId};
 pub use grant::{Grant, GrantId, MAX_GRANT_BYTES};
 pub use name::{
