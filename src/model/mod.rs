@@ -5,8 +5,8 @@
 //! verified already.
 
 mod acceptance;
-mod canonical;
 mod audit;
+mod canonical;
 mod digest;
 mod grant;
 mod name;

@@ -1,5 +1,6 @@
 //! Everything that a vault refuses or fails at. No value, and no argument that may be one, is ever part of it.
 
+use crate::audit::LineError;
 use crate::crypto::{OpenError, SealError, SignedDocumentError};
 use crate::model::{
     Digest, DocumentError, Environment, Epoch, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version,
@@ -503,6 +504,19 @@ pub enum VaultError {
         /// The secret.
         path: SecretPath,
     },
+    /// A read that could not be written down, where it must be.
+    #[error("the value was not released, because the read could not be written down")]
+    NotLogged {
+        /// Why.
+        #[source]
+        source: Box<VaultError>,
+    },
+    /// The local access log ends in something that no line can follow.
+    #[error("the last line of the local access log can't be built upon")]
+    LogEnd(#[source] LineError),
+    /// The file with this clone's id is damaged.
+    #[error("this clone has no id: the file `vsecure/clone-id` in its git directory is damaged")]
+    NoCloneId,
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,

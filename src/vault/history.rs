@@ -287,7 +287,7 @@ impl Vault {
     pub fn get_version(&self, path: &SecretPath, wanted: &VersionSpec) -> Result<Reading, VaultError> {
         let record = self.record(path)?;
         let recorded = self.choose(&record, wanted)?;
-        self.reading_of(recorded)
+        self.logged(path, self.reading_of(recorded))
     }
 
     /// Reads the value that a recorded revision carries, from its commit.

@@ -2,9 +2,10 @@
 //! reads the environment or a clock.
 //!
 //! Reading: files → signature → strict parse → store, path, right → size and hash of the age file → header and context → decrypt
-//! whole. What was verified is what is used. Writing: everything that can refuse comes first, under the store's lock; then one
+//! whole → access log → release. What was verified is what is used. Writing: everything that can refuse comes first, under the store's lock; then one
 //! transaction of the `store` room, which leaves the old state or the new one.
 
+mod access_log;
 mod adopt;
 mod authority;
 mod change;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use access_log::{AccessLog, LogMode};
 pub use adopt::Adoptable;
 pub use debt::{Debt, Debtor};
 pub use epoch::{AccessChange, PolicyChange, PolicyOutcome};
@@ -86,6 +88,8 @@ pub struct VaultOptions {
     pub progress: Progress,
     /// Whether what is new on the trusted branch is verified; only what mends trust in it must not.
     pub look: bool,
+    /// Whether and how reads are written down.
+    pub access_log: AccessLog,
     /// Whether looking may complete or undo what a killed command began; only completion must not.
     pub recover: bool,
 }
@@ -125,6 +129,13 @@ pub enum Notice {
     TrustUnclear {
         /// The full name of the reference.
         reference: String,
+    },
+    /// A read that was not written down, though it was to be.
+    NotLogged {
+        /// The secret.
+        path: SecretPath,
+        /// Why, in a word.
+        reason: &'static str,
     },
 }
 

@@ -64,18 +64,19 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]: not found or deleted, denied, refused, or expired where the policy says so.
     pub fn get(&self, path: &SecretPath) -> Result<Reading, VaultError> {
-        match self.read_from(&self.store, path) {
+        let result = match self.read_from(&self.store, path) {
             // A writer may have been between two files: look again while none can be.
             Err(
                 first @ VaultError::Refused {
                     flaw: Flaw::ValueReplaced | Flaw::ValueMissing | Flaw::ValueUnknown, ..
                 },
-            ) => {
-                let Ok(quiet) = self.store.begin("read again") else { return Err(first) };
-                self.read_from(quiet.store(), path)
-            }
+            ) => match self.store.begin("read again") {
+                Ok(quiet) => self.read_from(quiet.store(), path),
+                Err(_) => Err(first),
+            },
             result => result,
-        }
+        };
+        self.logged(path, result)
     }
 
     /// Reads the value that a secret had in the commit `rev`.
@@ -85,7 +86,7 @@ impl Vault {
     pub fn get_at(&self, rev: &str, asked: Asked<'_>) -> Result<Reading, VaultError> {
         let tree = self.store.snapshot(rev)?;
         let path = self.find_in(&tree, asked, false)?;
-        self.read_from(&tree, &path)
+        self.logged(&path, self.read_from(&tree, &path))
     }
 
     pub(super) fn read_from(&self, files: &dyn Files, path: &SecretPath) -> Result<Reading, VaultError> {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::layout;
-use super::{Create, Flaw, Progress, Update, Vault, VaultError, VaultOptions, Writing};
+use super::{AccessLog, Create, Flaw, LogMode, Progress, Update, Vault, VaultError, VaultOptions, Writing};
 use crate::crypto::{self, Identity, Namespace, SecretBytes};
 use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, RoleName, Rule, SecretPath, Timestamp};
 use crate::policy::{Action, Pins};
@@ -121,6 +121,12 @@ impl World {
             committer: None,
             progress: Progress::default(),
             look: true,
+            access_log: AccessLog {
+                mode: LogMode::Local,
+                command: "test".parse().unwrap(),
+                client: "test".parse().unwrap(),
+                ci: None,
+            },
             recover: true,
         }
     }

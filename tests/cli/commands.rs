@@ -43,7 +43,10 @@ fn status_says_what_is_due_and_what_is_refused() {
 #[test]
 fn settings_of_the_machine() {
     let world = World::with_store();
-    assert_eq!(world.ok(&["config:list"]), "commit\ttrue\nlock_timeout\t10s\nmax_value_size\t1048576\n");
+    assert_eq!(
+        world.ok(&["config:list"]),
+        "access_log\tlocal\ncommit\ttrue\nlock_timeout\t10s\nmax_value_size\t1048576\n"
+    );
     world.ok(&["config:set", "commit", "false"]);
     let before = world.commits();
     world.ok(&["create", "A", "one"]);

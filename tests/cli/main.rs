@@ -7,6 +7,7 @@
     reason = "a test that can't go on fails; that is what it is for"
 )]
 
+mod audit;
 mod branch;
 mod commands;
 mod completion;

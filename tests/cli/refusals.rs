@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::support::{CANARY, World};
+use crate::support::{CANARY, World, with_mounts};
 
 #[test]
 fn outside_a_repository_or_a_store() {
@@ -258,15 +258,6 @@ fn repositories_that_cannot_be_written() {
     split.git(&["update-index", "--split-index"]);
     assert!(split.refused(1, &["update", "A", CANARY]).contains("index"));
     assert_eq!(split.get("A"), "one");
-}
-
-/// Runs a script as root of a name space of its own, where it can mount what it likes.
-fn with_mounts(world: &World, script: &str) -> String {
-    let mut command = world.command("unshare");
-    command.args(["--map-root-user", "--mount", "bash", "-euo", "pipefail", "-c", script]);
-    let run = World::run_command(command, b"");
-    assert_eq!(run.code, 0, "{script}: {}{}", run.out, run.err);
-    run.out + &run.err
 }
 
 #[test]

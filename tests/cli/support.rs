@@ -183,9 +183,10 @@ impl World {
         let mut state = BTreeMap::new();
         collect(&self.project, &self.project, &mut state);
         collect(&self.home, &self.home, &mut state);
-        // Made by looking: a lock file that stays, a cache, git's own refreshed index and new loose objects that nothing names.
+        // Made by looking: a lock file that stays, a cache, the access log, git's own refreshed index and new loose objects that nothing names.
         state.retain(|name, _| {
             !name.contains(".git/vsecure/lock")
+                && !name.contains(".git/vsecure/audit")
                 && !name.contains(".git/vsecure/history")
                 && !name.contains(".git/objects")
         });
@@ -206,6 +207,15 @@ fn collect(root: &Path, folder: &Path, state: &mut BTreeMap<String, Vec<u8>>) {
             state.insert(name, b"special".to_vec());
         }
     }
+}
+
+/// Runs a script as root of a name space of its own, where it can mount what it likes.
+pub fn with_mounts(world: &World, script: &str) -> String {
+    let mut command = world.command("unshare");
+    command.args(["--map-root-user", "--mount", "bash", "-euo", "pipefail", "-c", script]);
+    let run = World::run_command(command, b"");
+    assert_eq!(run.code, 0, "{script}: {}{}", run.out, run.err);
+    run.out + &run.err
 }
 
 /// Whether `needle` is anywhere below `folder`.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use anyhow::Context as _;
 use vsecure::crypto::{Identity, IdentityFileError, SecretBytes, parse_identities, read_identity_file};
 use vsecure::model::Environment;
 use vsecure::policy::{Pins, StoreClaimError};
 use vsecure::store::Recovered;
-use vsecure::vault::{Asked, Notice, Progress, Vault, VaultError, VaultOptions, Writing};
+use vsecure::vault::{AccessLog, Asked, Notice, Progress, Vault, VaultError, VaultOptions, Writing};
 
 use crate::args::{Global, NameArgs, WriteArgs};
 use crate::context::Context;
@@ -75,6 +76,12 @@ impl App {
             committer: Some(self.context.committer.clone()),
             progress: Progress::default(),
             look: true,
+            access_log: AccessLog {
+                mode: self.settings.access_log,
+                command: self.global.invoked.parse().context("a command without a name")?,
+                client: concat!("vsecure ", env!("CARGO_PKG_VERSION")).parse()?,
+                ci: self.context.ci.clone(),
+            },
             recover: true,
         })
     }
@@ -183,6 +190,9 @@ impl App {
                 Notice::TrustUnclear { reference } => {
                     self.output
                         .warn(&format!("whether {reference} goes on from where it was verified can't be told here"));
+                }
+                Notice::NotLogged { path, reason } => {
+                    self.output.warn(&format!("the read of {path} could not be written down ({reason})"));
                 }
                 Notice::InvalidRevisions { path, count } => {
                     self.output

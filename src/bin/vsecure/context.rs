@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
+use vsecure::audit::{CiRun, Word};
 use vsecure::crypto::SecretBytes;
 use vsecure::model::Timestamp;
 use vsecure::store::Person;
@@ -47,6 +48,8 @@ pub struct Context {
     pub stderr_is_terminal: bool,
     /// Whether colour is welcome.
     pub color: bool,
+    /// The run of a continuous integration around us.
+    pub ci: Option<CiRun>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -81,6 +84,7 @@ impl Context {
             stdout_is_terminal,
             stderr_is_terminal: stderr().is_terminal(),
             color: stdout_is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ci: ci(),
             now: now()?,
         })
     }
@@ -89,6 +93,28 @@ impl Context {
 fn now() -> anyhow::Result<Timestamp> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Timestamp::from_unix(i64::try_from(since.as_secs())?).context("the clock is wrong")
+}
+
+/// Services by the variable that says that one runs in them, and the one that numbers the run.
+const CI_SERVICES: [(&str, &str, &str); 10] = [
+    ("GITHUB_ACTIONS", "github-actions", "GITHUB_RUN_ID"),
+    ("GITLAB_CI", "gitlab-ci", "CI_PIPELINE_ID"),
+    ("CIRCLECI", "circleci", "CIRCLE_WORKFLOW_ID"),
+    ("BUILDKITE", "buildkite", "BUILDKITE_BUILD_ID"),
+    ("TF_BUILD", "azure-pipelines", "BUILD_BUILDID"),
+    ("BITBUCKET_BUILD_NUMBER", "bitbucket-pipelines", "BITBUCKET_BUILD_NUMBER"),
+    ("DRONE", "drone", "DRONE_BUILD_NUMBER"),
+    ("TRAVIS", "travis-ci", "TRAVIS_BUILD_ID"),
+    ("JENKINS_URL", "jenkins", "BUILD_TAG"),
+    ("CI", "unknown", "CI_RUN_ID"),
+];
+
+/// The run that we are a part of. What a variable holds that fits in no line of a log is left out.
+fn ci() -> Option<CiRun> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let (_, provider, number) = CI_SERVICES.into_iter().find(|(sign, ..)| set(sign).is_some_and(|it| it != "false"))?;
+    let run: Option<Word> = set(number).and_then(|number| number.to_str()?.parse().ok());
+    Some(CiRun { provider: provider.parse().ok()?, run })
 }
 
 fn path(name: &str) -> Option<PathBuf> {

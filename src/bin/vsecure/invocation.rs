@@ -44,7 +44,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
     let words = normalised(&command, words)?;
     refuse_hidden_options(&command, &words)?;
     let matches = command.try_get_matches_from_mut(words).map_err(|error| usage_error(&error))?;
-    Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))?;
+    cli.global.invoked = matches.subcommand_name().unwrap_or("vsecure").to_owned();
+    Ok(cli)
 }
 
 /// Joins a group and its verb, and puts `secrets:` before a bare verb.

@@ -187,7 +187,7 @@ fn on_identity_file(error: &IdentityFileError) -> Advice {
 fn on_settings(error: &SettingsError) -> Advice {
     match error {
         SettingsError::UnknownKey => {
-            advice(USAGE, "vsecure config:list   shows all settings: commit, lock_timeout, max_value_size")
+            advice(USAGE, "vsecure config:list   shows all settings: access_log, commit, lock_timeout, max_value_size")
         }
         SettingsError::BadValue { .. } | SettingsError::Damaged { .. } => plain(USAGE),
         SettingsError::NoDirectory | SettingsError::Io { .. } => plain(FAILURE),
@@ -306,6 +306,11 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::Raced { .. } => advice(CONFLICT, "try again"),
         VaultError::SamePath { .. } | VaultError::SidecarTooLarge { .. } => plain(USAGE),
         VaultError::Seal(_) | VaultError::Sign(_) => plain(BUG),
+        VaultError::NotLogged { .. } => {
+            advice(FAILURE, "vsecure config:set access_log local   lets reads go on without it")
+        }
+        VaultError::LogEnd(_) => advice(INTEGRITY, "vsecure audit:verify   says what is wrong with it"),
+        VaultError::NoCloneId => advice(INTEGRITY, "remove that file: the next command makes a new one"),
         VaultError::NoRandomness => plain(FAILURE),
     }
 }

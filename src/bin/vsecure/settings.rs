@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use vsecure::model::Span;
+use vsecure::vault::LogMode;
 
 const FILE: &str = "config.yaml";
-const KEYS: [&str; 3] = ["commit", "lock_timeout", "max_value_size"];
+const KEYS: [&str; 4] = ["access_log", "commit", "lock_timeout", "max_value_size"];
 const DEFAULT_LOCK_SECONDS: u64 = 10;
 const DEFAULT_MAX_VALUE: u64 = 1024 * 1024;
 /// What a store can hold at all.
@@ -55,6 +56,8 @@ pub enum SettingsError {
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// Whether reads are written down.
+    pub access_log: LogMode,
     /// Whether writing commands commit.
     pub commit: bool,
     /// How long to wait for locks.
@@ -66,6 +69,7 @@ pub struct Settings {
 #[derive(Deserialize, Default, Clone)]
 #[serde(deny_unknown_fields)]
 struct Stored {
+    access_log: Option<String>,
     commit: Option<bool>,
     lock_timeout: Option<String>,
     max_value_size: Option<u64>,
@@ -83,6 +87,10 @@ fn seconds(text: &str) -> Result<Duration, SettingsError> {
     Ok(Duration::from_secs(u64::try_from(span.seconds()).unwrap_or_default()))
 }
 
+fn log_mode(text: &str) -> Result<LogMode, SettingsError> {
+    text.parse().map_err(|_| SettingsError::BadValue { key: "access_log", needed: "off, local or required" })
+}
+
 fn size(number: Option<u64>) -> Result<u64, SettingsError> {
     let needed = "a number of bytes from 1 to 16777216";
     number.filter(|n| (1..=UTMOST_VALUE).contains(n)).ok_or(SettingsError::BadValue { key: "max_value_size", needed })
@@ -91,6 +99,7 @@ fn size(number: Option<u64>) -> Result<u64, SettingsError> {
 impl Stored {
     fn checked(&self) -> Result<Settings, SettingsError> {
         Ok(Settings {
+            access_log: self.access_log.as_deref().map_or(Ok(LogMode::Local), log_mode)?,
             commit: self.commit.unwrap_or(true),
             lock_timeout: match &self.lock_timeout {
                 Some(text) => seconds(text)?,
@@ -141,6 +150,7 @@ impl SettingsFile {
         let settings = self.load()?;
         let span = Span::from_seconds(i64::try_from(settings.lock_timeout.as_secs()).unwrap_or(i64::MAX));
         let values = [
+            settings.access_log.to_string(),
             settings.commit.to_string(),
             span.map_or_else(String::new, |span| span.to_string()),
             settings.max_value_size.to_string(),
@@ -164,6 +174,7 @@ impl SettingsFile {
     pub fn set(&self, key: &str, value: &str) -> Result<(), SettingsError> {
         let mut stored = self.stored()?;
         match key {
+            "access_log" => stored.access_log = Some(value.to_owned()),
             "commit" => {
                 let needed = "true or false";
                 stored.commit = Some(value.parse().map_err(|_| SettingsError::BadValue { key: "commit", needed })?);
@@ -186,6 +197,9 @@ fn save(path: &Path, stored: &Stored) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    if let Some(mode) = &stored.access_log {
+        writeln!(file, "access_log: {mode}")?;
+    }
     if let Some(commit) = stored.commit {
         writeln!(file, "commit: {commit}")?;
     }
@@ -212,11 +226,21 @@ mod tests {
         file.set("commit", "false").unwrap();
         file.set("lock_timeout", "1m").unwrap();
         file.set("max_value_size", "10").unwrap();
-        let expected = Settings { commit: false, lock_timeout: Duration::from_secs(60), max_value_size: 10 };
+        file.set("access_log", "required").unwrap();
+        let expected = Settings {
+            access_log: LogMode::Required,
+            commit: false,
+            lock_timeout: Duration::from_secs(60),
+            max_value_size: 10,
+        };
         assert_eq!(file.load().unwrap(), expected);
-        for (key, value) in
-            [("commit", "yes"), ("lock_timeout", "soon"), ("max_value_size", "0"), ("max_value_size", "99999999")]
-        {
+        for (key, value) in [
+            ("commit", "yes"),
+            ("lock_timeout", "soon"),
+            ("max_value_size", "0"),
+            ("max_value_size", "99999999"),
+            ("access_log", "sometimes"),
+        ] {
             assert!(matches!(file.set(key, value), Err(SettingsError::BadValue { .. })), "{key} {value}");
         }
         assert!(matches!(file.set("colour", "x"), Err(SettingsError::UnknownKey)));

@@ -53,6 +53,9 @@ pub struct Global {
     /// Answer questions with yes (never the one whether to trust a store)
     #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub yes: bool,
+    /// The command that was given, by its name.
+    #[arg(skip)]
+    pub invoked: String,
 }
 
 /// How a change is written.

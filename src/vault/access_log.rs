@@ -1,0 +1,137 @@
+//! Writing reads down: the one place that a value passes on its way out, after it was decrypted whole and before it is released.
+//!
+//! What is written is who, when, which secret and by which command; never a value. Only members are written down: whoever has no
+//! identity can read nothing.
+
+use std::time::Duration;
+
+use crate::audit::{Action, Actor, CiRun, Deed, Event, Outcome, Resource, ResourceType, Word};
+use crate::model::{Fingerprint, RandomId, SecretPath, Sidecar, StoreId};
+use crate::store::{Ledger, StoreError};
+
+use super::{Notice, Reading, Vault, VaultError};
+
+/// How long a read waits for others to write to the log where it may do without.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether reads are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum LogMode {
+    /// Not at all.
+    Off,
+    /// Where it can be done; without waiting for the disk.
+    Local,
+    /// Written and on the disk before a value is released; no read without.
+    Required,
+}
+
+/// How reads are written down, and what a line says of the program that reads.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    /// Whether.
+    pub mode: LogMode,
+    /// The command that reads.
+    pub command: Word,
+    /// The program and its version.
+    pub client: Word,
+    /// The run of a continuous integration around it.
+    pub ci: Option<CiRun>,
+}
+
+/// The name of the local log of one key in one store.
+pub(super) fn log_name(store: StoreId, key: &Fingerprint) -> String {
+    format!("{store}-{}", key.digest())
+}
+
+impl Vault {
+    /// Writes down that `result` is about to be handed out: a value of `path`, or the refusal of one. Hands it on, but where the log is
+    /// required and could not be written.
+    pub(super) fn logged(&self, path: &SecretPath, result: Result<Reading, VaultError>) -> Result<Reading, VaultError> {
+        let mode = self.options.access_log.mode;
+        let written = match &result {
+            _ if mode == LogMode::Off => return result,
+            Ok(reading) => self.write_down(&released(&reading.sidecar), None, mode),
+            Err(error) => match reason_of(error) {
+                Some(reason) => self.write_down(&asked_for(path), Some(reason), mode),
+                None => return result,
+            },
+        };
+        match written {
+            Ok(()) => result,
+            // The refusal is what there is to say; nothing was released.
+            Err(source) if mode == LogMode::Required && result.is_ok() => {
+                Err(VaultError::NotLogged { source: Box::new(source) })
+            }
+            // A copy without git, or a place that can't be written, has no log: that is nobody's fault.
+            Err(VaultError::Store(StoreError::NoRepository { .. } | StoreError::ReadOnly { .. })) => result,
+            Err(error) => {
+                self.note(Notice::NotLogged { path: path.clone(), reason: error.kind() });
+                result
+            }
+        }
+    }
+
+    fn write_down(&self, resource: &Resource, reason: Option<Word>, mode: LogMode) -> Result<(), VaultError> {
+        let Ok(me) = self.me() else { return Ok(()) };
+        let key = me.identity.verifying_key().fingerprint();
+        let ledger = self.ledger(&key)?;
+        let log = &self.options.access_log;
+        let deed = Deed {
+            time: self.options.now,
+            actor: Actor { member: me.name.clone(), key },
+            action: Action::Accessed,
+            resource: resource.clone(),
+            result: if reason.is_some() { Outcome::Refused } else { Outcome::Ok },
+            reason,
+            grant: None,
+            command: log.command.clone(),
+            client: log.client.clone(),
+            ci: log.ci.clone(),
+        };
+        let required = mode == LogMode::Required;
+        let patience = if required { self.options.lock_timeout } else { LOCAL_PATIENCE.min(self.options.lock_timeout) };
+        ledger.append(patience, required, |last| {
+            let device = self.device()?;
+            let event = Event::after(last, random_id()?, device, deed).map_err(VaultError::LogEnd)?;
+            Ok(event.to_line())
+        })
+    }
+
+    /// The local log of the key `key` in this store.
+    pub(super) fn ledger(&self, key: &Fingerprint) -> Result<Ledger, StoreError> {
+        let ledger = self.store.ledger(&log_name(self.id(), key));
+        ledger.ok_or_else(|| StoreError::NoRepository { start: self.root().to_owned() })
+    }
+
+    /// The id of this clone, made if need be.
+    pub(super) fn device(&self) -> Result<RandomId, VaultError> {
+        self.store.clone_id(true)?.and_then(|id| id.parse().ok()).ok_or(VaultError::NoCloneId)
+    }
+}
+
+fn random_id() -> Result<RandomId, VaultError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| VaultError::NoRandomness)?;
+    Ok(RandomId::of(bytes))
+}
+
+fn released(sidecar: &Sidecar) -> Resource {
+    Resource { version: Some(sidecar.version), revision: Some(sidecar.revision), ..asked_for(&sidecar.path) }
+}
+
+fn asked_for(path: &SecretPath) -> Resource {
+    Resource { kind: ResourceType::Secret, path: Some(path.clone()), version: None, revision: None }
+}
+
+/// Why a read was refused, in a word; none where it came to no refusal, because nothing was found or something failed.
+fn reason_of(error: &VaultError) -> Option<Word> {
+    let refused = matches!(
+        error,
+        VaultError::Denied { .. }
+            | VaultError::NotARecipient { .. }
+            | VaultError::Expired { .. }
+            | VaultError::Refused { .. }
+    );
+    refused.then(|| error.kind().parse().ok()).flatten()
+}
