@@ -1,19 +1,17 @@
 //! A published log: its lines, and a head signed by its owner.
 
 use crate::crypto::{self, Identity, Namespace, SignedDocumentError};
-use crate::model::{AuditHead, DocumentError, MemberName, RandomId, StoreId};
+use crate::model::{AuditHead, Document as _, MemberName, RandomId, StoreId};
+use crate::policy::{SignedFlaw, verified};
 
 use super::log::{Log, LogError, Owner};
 
 /// Why a published log is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishedError {
-    /// The head's signature is missing, malformed or wrong.
-    #[error("the signature of its head does not hold")]
-    Signature(#[source] SignedDocumentError),
-    /// Signed right, but not a head.
-    #[error("its head is not what this format allows")]
-    Document(#[source] DocumentError),
+    /// The head's signature doesn't hold, or it is no head.
+    #[error("its head is refused")]
+    Head(#[from] SignedFlaw),
     /// Signed by another key than the one whose log it is to be.
     #[error("it is signed by another key")]
     ForeignKey,
@@ -64,11 +62,10 @@ pub fn check_published(
     owner: &Owner,
     member: &MemberName,
 ) -> Result<Log, PublishedError> {
-    let document = crypto::verify_document(head, Namespace::Audit).map_err(PublishedError::Signature)?;
-    if document.signer().fingerprint() != owner.key {
+    let (head, signer) = verified::<AuditHead>(head, Namespace::Audit)?;
+    if signer.fingerprint() != owner.key {
         return Err(PublishedError::ForeignKey);
     }
-    let head = AuditHead::parse(document.body()).map_err(PublishedError::Document)?;
     if head.store != store || head.device != owner.device {
         return Err(PublishedError::Moved);
     }
@@ -142,11 +139,11 @@ mod tests {
         assert!(matches!(check(&head, b""), Err(PublishedError::OtherLines)));
         let text = String::from_utf8(longer_head).unwrap();
         let forged = text.replace("events: 3", "events: 2");
-        assert!(matches!(check(forged.as_bytes(), &longer), Err(PublishedError::Signature(_))));
+        assert!(matches!(check(forged.as_bytes(), &longer), Err(PublishedError::Head(SignedFlaw::Signature(_)))));
         // Somebody's signature over something else says nothing of a log.
         let body = text.split("signature: |").next().unwrap();
         let other = crypto::sign_document(body.as_bytes(), Namespace::Secret, &identity).unwrap();
-        assert!(matches!(check(&other, &longer), Err(PublishedError::Signature(_))));
+        assert!(matches!(check(&other, &longer), Err(PublishedError::Head(SignedFlaw::Signature(_)))));
         // A line that speaks for another member.
         let log = String::from_utf8(longer).unwrap().lines().next().unwrap().replace("alice", "bob") + "\n";
         let log = Log::read(&[log.into_bytes()], None).unwrap();

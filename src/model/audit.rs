@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::yaml::{self, Node};
+use super::yaml::{self, Document, Node};
 use super::{Digest, DocumentError, MemberName, StoreId, Timestamp};
 
-const FORMAT: &str = "audit/1";
 /// The largest head, in bytes, with its signature.
 pub const MAX_AUDIT_HEAD_BYTES: usize = 4096;
 
@@ -73,9 +72,10 @@ pub struct AuditHead {
     pub last: Digest,
 }
 
+/// The fields as they are written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub struct Wire {
     #[serde(rename = "vsecure")]
     _format: String,
     store: StoreId,
@@ -86,30 +86,32 @@ struct Wire {
     last: Digest,
 }
 
-impl AuditHead {
-    /// Parses a verified body, strictly.
-    ///
-    /// # Errors
-    /// [`DocumentError`].
-    pub fn parse(body: &[u8]) -> Result<Self, DocumentError> {
-        let Wire { store, device, author, time, events, last, .. } = yaml::parse(body, FORMAT, MAX_AUDIT_HEAD_BYTES)?;
-        let head = Self { store, device, author, time, events, last };
-        if head.body() == body { Ok(head) } else { Err(DocumentError::NotCanonical) }
+impl Document for AuditHead {
+    type Wire = Wire;
+    const FORMAT: &'static str = "audit/1";
+    const MAX_BYTES: usize = MAX_AUDIT_HEAD_BYTES;
+
+    fn from_wire(wire: Wire) -> Self {
+        let Wire { store, device, author, time, events, last, .. } = wire;
+        Self { store, device, author, time, events, last }
     }
 
-    /// The canonical body, which is what is signed.
-    #[must_use]
-    pub fn body(&self) -> Vec<u8> {
-        yaml::emit(vec![
-            ("vsecure", Node::word(FORMAT)),
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.events == 0 {
+            return Err(DocumentError::Inconsistent("a head of no events, with a last line"));
+        }
+        Ok(())
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Node)> {
+        vec![
             ("store", Node::text(self.store)),
             ("device", Node::text(&self.device)),
             ("author", Node::text(&self.author)),
             ("time", Node::word(self.time)),
             ("events", Node::Number(self.events)),
             ("last", Node::text(self.last)),
-        ])
-        .into_bytes()
+        ]
     }
 }
 
@@ -134,6 +136,8 @@ mod tests {
         assert_eq!(AuditHead::parse(text.replace("\"alice\"", "alice").as_bytes()), Err(DocumentError::NotCanonical));
         let newer = text.replace("audit/1", "audit/2");
         assert!(matches!(AuditHead::parse(newer.as_bytes()), Err(DocumentError::UnknownFormat { .. })));
+        let none = text.replace("events: 12", "events: 0");
+        assert!(matches!(AuditHead::parse(none.as_bytes()), Err(DocumentError::Inconsistent(_))));
     }
 
     #[test]

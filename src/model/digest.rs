@@ -134,6 +134,12 @@ impl Fingerprint {
     }
 }
 
+impl From<Digest> for Fingerprint {
+    fn from(digest: Digest) -> Self {
+        Self(digest)
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SHA256:{}", STANDARD_NO_PAD.encode(self.0.as_bytes()))

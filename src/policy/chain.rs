@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::signed::{SignedFlaw, verified};
 use crate::crypto::{Namespace, Recipient, VerifyingKey, unverified_parts};
-use crate::model::{Digest, Document as _, Epoch, MemberKeys, MemberName, Policy, PolicyRef, StoreId};
+use crate::model::{Digest, Document as _, Epoch, Fingerprint, MemberKeys, MemberName, Policy, PolicyRef, StoreId};
 
 /// Why a file is not the next epoch of a chain.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -168,6 +168,14 @@ impl Chain {
     pub fn gave(&self, author: &MemberName, signer: &VerifyingKey) -> bool {
         let signer = signer.to_string();
         self.summary.members.get(author).is_some_and(|keys| keys.iter().any(|keys| keys.signing == signer))
+    }
+
+    /// Every signing key that some epoch gave, by its fingerprint, with the member who has or had it.
+    #[must_use]
+    pub fn signing_keys(&self) -> BTreeMap<Fingerprint, &MemberName> {
+        let keys = self.summary.members.iter().flat_map(|(name, keys)| keys.iter().map(move |keys| (name, keys)));
+        let parsed = keys.filter_map(|(name, keys)| Some((keys.signing.parse::<VerifyingKey>().ok()?, name)));
+        parsed.map(|(key, name)| (key.fingerprint(), name)).collect()
     }
 
     /// The present member whose signing key `key` is.

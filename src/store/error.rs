@@ -116,6 +116,12 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// More files than there can be.
+    #[error("there are more than {most} files")]
+    TooMany {
+        /// The limit.
+        most: usize,
+    },
     /// No such commit.
     #[error("there is no commit of that name")]
     NoCommit,

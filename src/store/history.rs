@@ -4,7 +4,7 @@
 //! reads commit-graphs and Bloom filters. The cache is a set of (commit, file): after a merge, rebase or amended commit, those of
 //! commits no longer reachable are taken out and those newly reachable put in.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -52,22 +52,44 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the history can't be read. A cache that can't be written is done without.
     pub fn history(&self, path: &StorePath) -> Result<PathHistory, StoreError> {
+        let entries = self.history_lines()?.lines().filter_map(|line| parse_line(line, path.as_str())).collect();
+        Ok(PathHistory { entries, complete: !self.is_shallow()? })
+    }
+
+    /// The histories of all files below `secrets/` that HEAD's history knows, by path.
+    ///
+    /// # Errors
+    /// As for [`Store::history`].
+    pub fn histories(&self) -> Result<BTreeMap<StorePath, PathHistory>, StoreError> {
         let complete = !self.is_shallow()?;
-        let Some(CommitId(head)) = self.head()? else { return Ok(PathHistory { entries: Vec::new(), complete }) };
+        let mut histories: BTreeMap<StorePath, PathHistory> = BTreeMap::new();
+        for line in self.history_lines()?.lines() {
+            // Names that no file of a store has are no history of ours.
+            let Some(path) = line.splitn(4, ' ').nth(3).and_then(|path| path.parse::<StorePath>().ok()) else {
+                continue;
+            };
+            let Some(entry) = parse_line(line, path.as_str()) else { continue };
+            let blank = || PathHistory { entries: Vec::new(), complete };
+            histories.entry(path).or_insert_with(blank).entries.push(entry);
+        }
+        Ok(histories)
+    }
+
+    /// The cache's lines, brought to HEAD.
+    fn history_lines(&self) -> Result<String, StoreError> {
+        let Some(CommitId(head)) = self.head()? else { return Ok(String::new()) };
         let shallow = self.shallow_digest()?;
         let file = self.cache_file()?;
         let cached = load(&file).filter(|cached| cached.shallow == shallow);
-        let lines = match cached {
-            Some(cached) if cached.head == head => cached.lines,
+        match cached {
+            Some(cached) if cached.head == head => Ok(cached.lines),
             cached => {
                 let lines = self.extended(cached, head)?;
                 // Without a place to write, the next command walks again; that is all.
                 let _ = self.save(&file, head, &shallow, &lines);
-                lines
+                Ok(lines)
             }
-        };
-        let entries = lines.lines().filter_map(|line| parse_line(line, path.as_str())).collect();
-        Ok(PathHistory { entries, complete })
+        }
     }
 
     /// The cache's lines brought from the head they were made for to `head`.

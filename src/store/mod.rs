@@ -8,6 +8,7 @@ mod batch;
 mod branch;
 mod child;
 mod error;
+mod exchange;
 mod files;
 mod history;
 mod index;

@@ -49,7 +49,7 @@ impl Store {
         changes.iter().map(|change| write(change).transpose()).collect()
     }
 
-    fn object(&self, written: Result<Oid, git2::Error>) -> Result<Oid, StoreError> {
+    pub(super) fn object(&self, written: Result<Oid, git2::Error>) -> Result<Oid, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
         written.map_err(|error| match error.class() {
             // The library says only in words what the system refused: asking the system again gives its reason.

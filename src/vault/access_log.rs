@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::audit::{Action, Actor, CiRun, Deed, Event, Outcome, Resource, ResourceType, Word};
 use crate::model::{Fingerprint, RandomId, SecretPath, Sidecar, StoreId};
+use crate::policy;
 use crate::store::{Ledger, StoreError};
 
 use super::{Notice, Reading, Vault, VaultError};
@@ -84,7 +85,7 @@ impl Vault {
             resource: resource.clone(),
             result: if reason.is_some() { Outcome::Refused } else { Outcome::Ok },
             reason,
-            grant: None,
+            grant: self.grant_for(resource),
             command: log.command.clone(),
             client: log.client.clone(),
             ci: log.ci.clone(),
@@ -96,6 +97,15 @@ impl Vault {
             let event = Event::after(last, random_id()?, device, deed).map_err(VaultError::LogEnd)?;
             Ok(event.to_line())
         })
+    }
+
+    /// The grant by which the resource is read, where no rule lets its reader.
+    fn grant_for(&self, resource: &Resource) -> Option<Word> {
+        let path = resource.path.as_ref()?;
+        if self.authority.rights().allows(&self.me().ok()?.name, policy::Action::Read, path) {
+            return None;
+        }
+        self.granted(path).ok()?.as_str().parse().ok()
     }
 
     /// The local log of the key `key` in this store.
@@ -130,6 +140,7 @@ fn reason_of(error: &VaultError) -> Option<Word> {
         error,
         VaultError::Denied { .. }
             | VaultError::NotARecipient { .. }
+            | VaultError::GrantEnded { .. }
             | VaultError::Expired { .. }
             | VaultError::Refused { .. }
     );

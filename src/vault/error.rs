@@ -8,6 +8,8 @@ use crate::model::{
 use crate::policy::{Action, ChainFlaw, EditError, PinError, SignedFlaw};
 use crate::store::StoreError;
 
+use super::publication::LogFinding;
+
 /// What is wrong with a signed file of the store.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -514,6 +516,21 @@ pub enum VaultError {
     /// The local access log ends in something that no line can follow.
     #[error("the last line of the local access log can't be built upon")]
     LogEnd(#[source] LineError),
+    /// A published or local access log that is not in order.
+    #[error("the access log can't be built upon")]
+    Log(#[from] LogFinding),
+    /// A guest's log, which nobody could verify.
+    #[error("a guest with a one-off key can't publish a log: nobody could verify it")]
+    GuestLog,
+    /// What was published of this clone's log is not what is here.
+    #[error("the log published for this clone goes on otherwise than the one here")]
+    LogDiverged,
+    /// No remote of that name, or none to choose by itself.
+    #[error("there is no such remote")]
+    NoRemote {
+        /// Those there are.
+        known: Vec<String>,
+    },
     /// The file with this clone's id is damaged.
     #[error("this clone has no id: the file `vsecure/clone-id` in its git directory is damaged")]
     NoCloneId,

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use crate::model::{Digest, MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Timestamp, Version};
-use crate::store::CommitId;
+use crate::store::{CommitId, PathHistory};
 
 use super::revision::Signed;
 use super::{Notice, Reading, Vault, VaultError, layout};
@@ -159,7 +159,12 @@ impl Record {
 impl Vault {
     /// All valid revisions of `path`: those of the branch, and the work tree's where it is not committed.
     pub(super) fn record(&self, path: &SecretPath) -> Result<Record, VaultError> {
-        let (mut revisions, mut invalid, shallow) = self.signed_in_history(path)?;
+        self.record_of(path, &self.store.history(&layout::sidecar(path))?)
+    }
+
+    /// As [`Vault::record`], of the history that is known already.
+    pub(super) fn record_of(&self, path: &SecretPath, history: &PathHistory) -> Result<Record, VaultError> {
+        let (mut revisions, mut invalid) = self.signed_in(path, history)?;
         if let Some(current) = self.revision(&self.store, path)?
             && !revisions.iter().any(|it| it.signed.digest == current.digest)
         {
@@ -178,20 +183,19 @@ impl Vault {
         }
         revisions.sort_by_key(|it| std::cmp::Reverse(it.signed.sidecar.revision));
         revisions.dedup_by(|a, b| a.signed.digest == b.signed.digest);
-        Ok(Record { path: path.clone(), revisions, shallow })
+        Ok(Record { path: path.clone(), revisions, shallow: !history.complete })
     }
 
     /// The newest revision in the branch's history that counts, whatever the work tree has.
     pub(super) fn newest_in_history(&self, path: &SecretPath) -> Result<Option<Signed>, VaultError> {
-        let (revisions, ..) = self.signed_in_history(path)?;
+        let (revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
         let valid = self.valid_among(&revisions)?;
         let counting = revisions.into_iter().map(|it| it.signed).filter(|signed| valid.contains(&signed.digest));
         Ok(counting.max_by_key(|signed| signed.sidecar.revision))
     }
 
-    /// Every revision in the branch's history that some member signed, how many others there are, and whether history is cut off.
-    fn signed_in_history(&self, path: &SecretPath) -> Result<(Vec<Recorded>, usize, bool), VaultError> {
-        let history = self.store.history(&layout::sidecar(path))?;
+    /// Every revision in the branch's history that some member signed, and how many others there are.
+    fn signed_in(&self, path: &SecretPath, history: &PathHistory) -> Result<(Vec<Recorded>, usize), VaultError> {
         let mut revisions: Vec<Recorded> = Vec::new();
         let mut invalid = 0;
         // Oldest first: where two commits brought the same bytes, the first of them did.
@@ -203,7 +207,7 @@ impl Vault {
                 Err(_) => invalid += 1,
             }
         }
-        Ok((revisions, invalid, !history.complete))
+        Ok((revisions, invalid))
     }
 
     /// Which of `revisions` count: those that do by themselves, and those that a valid one names as its parent.

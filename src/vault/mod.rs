@@ -19,6 +19,7 @@ mod init;
 mod layout;
 mod members;
 mod progress;
+mod publication;
 mod read;
 mod rekey;
 mod request;
@@ -26,6 +27,7 @@ mod resolve;
 mod revert;
 mod revision;
 mod status;
+mod trail;
 mod transfer;
 mod trust;
 mod verify;
@@ -46,11 +48,13 @@ pub use history::{Revisions, VersionEntry, VersionSpec, VersionSpecError, Versio
 pub use init::{InitRequest, Initialised};
 pub use members::Asking;
 pub use progress::{Progress, ProgressReport};
+pub use publication::{Checked, KnownLog, LogFinding, LogPlace, Published};
 pub use read::{Entry, Listing, Reading, Selection};
 pub use rekey::{Pending, Rekeyed};
 pub use request::{Create, Expiry, Outcome, Update, Writing};
 pub use resolve::Asked;
 pub use status::Status;
+pub use trail::{Origin, Trail, TrailEntry, TrailFilter};
 
 pub use verify::{Finding, Level, Verification, Verify};
 

@@ -309,6 +309,16 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::NotLogged { .. } => {
             advice(FAILURE, "vsecure config:set access_log local   lets reads go on without it")
         }
+        VaultError::Log(_) => advice(INTEGRITY, "vsecure audit:verify   says what is wrong"),
+        VaultError::GuestLog => plain(DENIED),
+        VaultError::LogDiverged => advice(
+            CONFLICT,
+            "was the clone copied with its .git? move .git/vsecure/audit and .git/vsecure/clone-id away: a new log is begun",
+        ),
+        VaultError::NoRemote { known } if known.is_empty() => {
+            advice(NOT_FOUND, "git remote add origin URL   makes one")
+        }
+        VaultError::NoRemote { known } => advice(NOT_FOUND, format!("--remote says which: {}", join(known))),
         VaultError::LogEnd(_) => advice(INTEGRITY, "vsecure audit:verify   says what is wrong with it"),
         VaultError::NoCloneId => advice(INTEGRITY, "remove that file: the next command makes a new one"),
         VaultError::NoRandomness => plain(FAILURE),
@@ -396,9 +406,10 @@ fn on_store(error: &StoreError) -> Advice {
         StoreError::NotOwned { path } => {
             advice(FAILURE, format!("git config --global --add safe.directory {}", path.display()))
         }
-        StoreError::NotPlain { .. } | StoreError::BadPath | StoreError::TooLarge { .. } => {
-            advice(INTEGRITY, "git log -- .vsecure   shows who put it there")
-        }
+        StoreError::NotPlain { .. }
+        | StoreError::BadPath
+        | StoreError::TooMany { .. }
+        | StoreError::TooLarge { .. } => advice(INTEGRITY, "git log -- .vsecure   shows who put it there"),
         StoreError::NoCommit => advice(NOT_FOUND, "git log   shows the commits there are"),
         StoreError::Unfinished { .. } => advice(FAILURE, "vsecure status   completes it"),
         StoreError::SigningFailed { .. } => {
