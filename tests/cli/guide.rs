@@ -105,3 +105,13 @@ fn rotate_by_hand_history_rollback_diff() {
     assert_eq!(world.json(&["versions", "DATABASE_URL"])["versions"].as_array().unwrap().len(), 5);
     assert_eq!(world.commits(), before + 4);
 }
+
+#[test]
+fn who_read_what() {
+    let world = World::with_secrets(&[("production/DATABASE_URL", "one")]);
+    world.get("DATABASE_URL");
+    let line = lines("Access").into_iter().find(|line| line.starts_with("vsecure audit:logs")).unwrap();
+    let printed = world.sh(&line);
+    assert!(printed.contains("alice\taccessed\tproduction/DATABASE_URL v1\tok"), "{printed}");
+    assert_eq!(printed.lines().count(), 1, "reads only: {printed}");
+}

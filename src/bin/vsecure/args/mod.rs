@@ -1,5 +1,6 @@
 //! The command line, as clap knows it. Nothing here reads the environment; [`crate::context`] does.
 
+mod audit;
 mod secrets;
 mod values;
 mod verify;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use vsecure::policy::StoreClaim;
 
+pub use audit::{AuditLogsArgs, AuditRemoteArgs};
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
     NameArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
@@ -176,6 +178,22 @@ pub enum Command {
     /// Edit a value in your editor
     #[command(name = "secrets:edit", after_help = "Example:\n  EDITOR=nano vsecure secrets:edit APP_CONFIG")]
     Edit(EditArgs),
+    /// Show who changed and who read what
+    #[command(
+        name = "audit:logs",
+        after_help = "Examples:\n  vsecure audit:logs --resource secrets --action accessed\n  \
+                      vsecure audit:logs --name 'production/*' --since 7d --json"
+    )]
+    AuditLogs(AuditLogsArgs),
+    /// Publish what you read here, signed
+    #[command(name = "audit:push", after_help = "Example:\n  vsecure audit:push")]
+    AuditPush(AuditRemoteArgs),
+    /// Fetch what others published of their reads, and verify it
+    #[command(name = "audit:fetch", after_help = "Example:\n  vsecure audit:fetch --remote origin")]
+    AuditFetch(AuditRemoteArgs),
+    /// Verify every access log that is here
+    #[command(name = "audit:verify", after_help = "Example:\n  vsecure audit:verify --json")]
+    AuditVerify,
     /// Make a private key
     #[command(
         name = "keys:generate",

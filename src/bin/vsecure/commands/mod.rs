@@ -1,5 +1,6 @@
 //! One file a command or a few of a kind: request, one call of the vault, outcome.
 
+mod audit;
 mod config;
 mod demo;
 mod diff;
@@ -35,6 +36,10 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(&app, &args),
         Command::Revert(args) => write::revert(&app, &args),
         Command::Doctor => doctor::run(&app),
+        Command::AuditLogs(args) => audit::logs(&app, args),
+        Command::AuditPush(args) => audit::push(&app, &args),
+        Command::AuditFetch(args) => audit::fetch(&app, &args),
+        Command::AuditVerify => audit::verify(&app),
         Command::KeysGenerate(args) => keys::generate(&app, args),
         Command::KeysShow => keys::show(&app),
         Command::ConfigGet(args) => config::get(&app, &args),
