@@ -12,7 +12,7 @@ use vsecure::model::{
     Change, Ciphertext, Digest, Document as _, KeyHolder, Member, MemberKeys, MemberName, Policy, PolicyRef, Revision,
     SecretPath, Sidecar, StoreId, Timestamp, Version,
 };
-use vsecure::vault::{InitRequest, Vault, VaultOptions, Writing};
+use vsecure::vault::{AccessLog, InitRequest, LogMode, Progress, Vault, VaultOptions, Writing};
 
 /// A policy in its first epoch, whose every member reads and writes everything.
 pub struct Household {
@@ -117,6 +117,9 @@ fn first_epoch(identity: Identity, now: Timestamp) -> anyhow::Result<(Policy, Ve
         lock_timeout: Duration::from_secs(5),
         author: None,
         committer: None,
+        progress: Progress::default(),
+        look: false,
+        access_log: AccessLog { mode: LogMode::Off, command: "bench".parse()?, client: "bench".parse()?, ci: None },
         recover: false,
     };
     let request = InitRequest { here: true, name: "bench".parse()?, email: "bench@example.com".parse()?, identity };
