@@ -61,18 +61,16 @@ impl Store {
     /// # Errors
     /// As for [`Store::history`].
     pub fn histories(&self) -> Result<BTreeMap<StorePath, PathHistory>, StoreError> {
-        let complete = !self.is_shallow()?;
-        let mut histories: BTreeMap<StorePath, PathHistory> = BTreeMap::new();
-        for line in self.history_lines()?.lines() {
-            // Names that no file of a store has are no history of ours.
-            let Some(path) = line.splitn(4, ' ').nth(3).and_then(|path| path.parse::<StorePath>().ok()) else {
-                continue;
-            };
-            let Some(entry) = parse_line(line, path.as_str()) else { continue };
-            let blank = || PathHistory { entries: Vec::new(), complete };
-            histories.entry(path).or_insert_with(blank).entries.push(entry);
-        }
-        Ok(histories)
+        Ok(by_path(&self.history_lines()?, !self.is_shallow()?))
+    }
+
+    /// The histories of all files below `folder`, which is not `secrets/`: walked each time.
+    ///
+    /// # Errors
+    /// As for [`Store::history`].
+    pub fn histories_below(&self, folder: &StorePath) -> Result<BTreeMap<StorePath, PathHistory>, StoreError> {
+        let Some(head) = self.head()? else { return Ok(BTreeMap::new()) };
+        Ok(by_path(&self.walk(&[head.to_string()], folder.as_str())?, !self.is_shallow()?))
     }
 
     /// The cache's lines, brought to HEAD.
@@ -97,9 +95,9 @@ impl Store {
         let repository = self.repository()?;
         let Some(Cached { head: old, lines, .. }) = cached.filter(|cached| repository.find_commit(cached.head).is_ok())
         else {
-            return self.walk(&[head.to_string()]);
+            return self.walk(&[head.to_string()], SECRETS);
         };
-        let new_lines = self.walk(&[head.to_string(), format!("^{old}")])?;
+        let new_lines = self.walk(&[head.to_string(), format!("^{old}")], SECRETS)?;
         if repository.graph_descendant_of(head, old)? {
             return Ok(new_lines + &lines);
         }
@@ -113,17 +111,17 @@ impl Store {
     fn unreachable(&self, old: Oid, head: Oid) -> Result<HashSet<String>, StoreError> {
         let mut command = self.git_command()?;
         command.args(["rev-list", "--full-history", &old.to_string(), &format!("^{head}"), "--"]);
-        command.arg(self.secrets_folder()?);
+        command.arg(self.literal(SECRETS)?);
         let printed = self.run(command, b"")?;
         Ok(String::from_utf8_lossy(&printed).lines().map(ToOwned::to_owned).collect())
     }
 
-    fn secrets_folder(&self) -> Result<String, StoreError> {
-        Ok(format!(":(top,literal){}/{SECRETS}", self.git()?.prefix))
+    fn literal(&self, folder: &str) -> Result<String, StoreError> {
+        Ok(format!(":(top,literal){}/{folder}", self.git()?.prefix))
     }
 
-    /// Walks the commits that `range` names: lines as the cache has them.
-    fn walk(&self, range: &[String]) -> Result<String, StoreError> {
+    /// Walks the commits that `range` names for what is below `folder`: lines as the cache has them.
+    fn walk(&self, range: &[String], folder: &str) -> Result<String, StoreError> {
         let mut command = self.git_command()?;
         command.args([
             "-c",
@@ -140,7 +138,7 @@ impl Store {
         ]);
         command.args(["--no-renames", "--full-history", "--diff-merges=combined", "--no-ext-diff", "--no-textconv"]);
         command.args(["--no-color", "--no-notes", "--no-decorate", "--no-mailmap"]);
-        command.args(range).arg("--").arg(self.secrets_folder()?);
+        command.args(range).arg("--").arg(self.literal(folder)?);
         let printed = self.run(command, b"")?;
         let boundary = self.shallow_commits()?;
         let prefix = format!("{}/", self.git()?.prefix);
@@ -190,6 +188,18 @@ fn load(file: &PathBuf) -> Option<Cached> {
     let whole = format == FORMAT && length.parse() == Ok(lines.len());
     let head = Oid::from_str(head).ok()?;
     whole.then(|| Cached { head, shallow: shallow.to_owned(), lines: lines.to_owned() })
+}
+
+fn by_path(lines: &str, complete: bool) -> BTreeMap<StorePath, PathHistory> {
+    let mut histories: BTreeMap<StorePath, PathHistory> = BTreeMap::new();
+    for line in lines.lines() {
+        // Names that no file of a store has are no history of ours.
+        let Some(path) = line.splitn(4, ' ').nth(3).and_then(|path| path.parse::<StorePath>().ok()) else { continue };
+        let Some(entry) = parse_line(line, path.as_str()) else { continue };
+        let blank = || PathHistory { entries: Vec::new(), complete };
+        histories.entry(path).or_insert_with(blank).entries.push(entry);
+    }
+    histories
 }
 
 fn parse_line(line: &str, path: &str) -> Option<HistoryEntry> {

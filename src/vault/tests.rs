@@ -15,6 +15,7 @@ use crate::policy::{Action, Pins};
 
 mod access;
 mod model;
+mod reads;
 
 struct World {
     folder: tempfile::TempDir,

@@ -8,16 +8,16 @@ use std::collections::HashSet;
 use crate::audit::{Action, CiRun, Deed, Event, Outcome, Resource, ResourceType, Word};
 use crate::crypto::Namespace;
 use crate::model::{
-    Change, Digest, Environment, Epoch, MAX_POLICY_BYTES, MemberName, Pattern, Policy, RandomId, SecretPath, Sidecar,
-    Timestamp, Version,
+    Change, Digest, Environment, Epoch, Grant, GrantId, MAX_GRANT_BYTES, MAX_POLICY_BYTES, MemberName, Pattern, Policy,
+    RandomId, SecretPath, Sidecar, Timestamp, Version,
 };
 use crate::policy::{SignedFlaw, verified};
 
-use crate::store::PathHistory;
+use crate::store::{PathHistory, StorePath};
 
 use super::publication::{KnownLog, LogFinding};
 use super::revision::refused;
-use super::{Vault, VaultError, authority, layout};
+use super::{Flaw, Vault, VaultError, authority, layout};
 
 /// What a stream is about; all conditions must hold.
 #[derive(Debug, Clone, Default)]
@@ -119,10 +119,13 @@ impl Vault {
         let actor = filter.actor.as_deref().map(|actor| self.member_named(actor));
         let mut trail = self.blank_trail(logs.findings, &logs.logs)?;
         self.add_reads(&mut trail, &logs.logs);
-        if filter.resources.is_empty() || filter.resources.contains(&ResourceType::Secret) {
+        let wants = |kind| filter.resources.is_empty() || filter.resources.contains(&kind);
+        if wants(ResourceType::Secret) {
             self.add_changes(&mut trail, filter)?;
         }
-        self.add_grants(&mut trail)?;
+        if wants(ResourceType::Grant) {
+            self.add_grants(&mut trail)?;
+        }
         self.add_policy(&mut trail)?;
         trail.entries.retain(|entry| keeps(filter, actor.as_deref(), entry));
         // The newest first; what happened in the same second stays in the order it is known in.
@@ -171,27 +174,50 @@ impl Vault {
         Ok(())
     }
 
-    /// The grants whose files are here: given or taken back, and those that came to their end.
+    /// Grants that were given or taken back, and those that came to their end: from history, and from the work tree what is not committed.
     fn add_grants(&self, trail: &mut Trail) -> Result<(), VaultError> {
-        for grant in &self.grants()?.all {
+        let folder = layout::place(layout::GRANTS);
+        let mut files: Vec<(StorePath, Vec<u8>, Option<String>)> = Vec::new();
+        for (place, history) in self.store.histories_below(&folder)? {
+            for entry in history.entries {
+                let Some(blob) = entry.blob else { continue };
+                let file = self.store.read_blob(&blob, MAX_GRANT_BYTES as u64)?;
+                files.push((place.clone(), file, Some(entry.commit.to_string())));
+            }
+        }
+        for place in self.store.list(&folder)?.files {
+            let file = self.store.read(&place, MAX_GRANT_BYTES as u64)?.unwrap_or_default();
+            if !files.iter().any(|(known, content, _)| *known == place && *content == file) {
+                files.push((place, file, None));
+            }
+        }
+        let mut grants: Vec<(Grant, Option<String>)> = Vec::new();
+        for (place, file, commit) in files {
+            match self.signed_grant(&place, &file) {
+                Ok(grant) => grants.push((grant, commit)),
+                Err(flaw) => trail.refused.push(refused(&place, flaw)),
+            }
+        }
+        let revoked: HashSet<&GrantId> = grants.iter().filter(|it| it.0.revoked).map(|it| &it.0.id).collect();
+        let is_over = |grant: &Grant| grant.expires_at <= self.options.now && !revoked.contains(&grant.id);
+        for (grant, commit) in &grants {
             let done = if grant.revoked { Action::Revoked } else { Action::Granted };
-            let ended = !grant.revoked && grant.expires_at <= self.options.now;
-            let ended = ended.then_some((Action::Expired, grant.expires_at));
-            let path = Some(grant.path.clone());
-            let resource = Resource { kind: ResourceType::Grant, path, version: None, revision: None };
-            trail.entries.extend([Some((done, grant.time)), ended].into_iter().flatten().map(|(action, time)| {
-                TrailEntry {
-                    time,
-                    actor: grant.author.clone(),
-                    action,
-                    resource: resource.clone(),
-                    result: Outcome::Ok,
-                    reason: None,
-                    origin: Origin::History { change: None, commit: None },
-                }
-            }));
+            trail.entries.push(grant_entry(grant, done, grant.time, commit.clone()));
+            if is_over(grant) {
+                trail.entries.push(grant_entry(grant, Action::Expired, grant.expires_at, None));
+            }
         }
         Ok(())
+    }
+
+    /// A grant that a member signed; whether its author still may is not asked of what is past.
+    fn signed_grant(&self, place: &StorePath, file: &[u8]) -> Result<Grant, Flaw> {
+        let (grant, signer) = verified::<Grant>(file, Namespace::Grant)?;
+        self.authority.check_signer(&signer, &grant.author)?;
+        if grant.store != self.id() {
+            return Err(Flaw::OtherStore);
+        }
+        if layout::grant(&grant.id) == *place { Ok(grant) } else { Err(Flaw::Moved { stated: grant.path }) }
     }
 
     fn add_changes(&self, trail: &mut Trail, filter: &TrailFilter) -> Result<(), VaultError> {
@@ -246,6 +272,19 @@ fn read_entry(event: &Event) -> TrailEntry {
     let (id, device, sequence) = (event.id.clone(), event.device.clone(), event.sequence);
     let origin = Origin::Log { id, device, sequence, command, client, ci, grant };
     TrailEntry { time, actor: actor.member, action, resource, result, reason, origin }
+}
+
+fn grant_entry(grant: &Grant, action: Action, time: Timestamp, commit: Option<String>) -> TrailEntry {
+    let path = Some(grant.path.clone());
+    TrailEntry {
+        time,
+        actor: grant.author.clone(),
+        action,
+        resource: Resource { kind: ResourceType::Grant, path, version: None, revision: None },
+        result: Outcome::Ok,
+        reason: None,
+        origin: Origin::History { change: None, commit },
+    }
 }
 
 fn change_entry(sidecar: &Sidecar, commit: Option<String>) -> TrailEntry {
