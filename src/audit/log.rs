@@ -50,8 +50,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads a log's files, in order, strictly: from its first line on, each naming the one before. With an `owner`, every line must be
-    /// its.
+    /// Reads a log's files, in order, strictly: from its first line on, each naming the one before, all of one key and clone; with an
+    /// `owner`, of that one.
     ///
     /// # Errors
     /// [`LogError`], for the first line that is wrong.
@@ -72,7 +72,9 @@ impl Log {
         if event.sequence != number || event.previous != self.last() {
             return Err(LogError::Broken { line: number });
         }
-        if owner.is_some_and(|owner| event.deed.actor.key != owner.key || event.device != owner.device) {
+        let is = |key: &Fingerprint, device: &RandomId| event.deed.actor.key == *key && event.device == *device;
+        let named = owner.is_none_or(|owner| is(&owner.key, &owner.device));
+        if !named || self.events.first().is_some_and(|first| !is(&first.deed.actor.key, &first.device)) {
             return Err(LogError::Foreign { line: number });
         }
         self.events.push(event);
@@ -112,16 +114,17 @@ impl Log {
 }
 
 impl Event {
-    /// The event that comes after the line `last`, the first one where there is none.
-    ///
-    /// # Errors
-    /// [`LineError`] when `last` is no event: nothing can be chained to it.
-    pub fn after(last: Option<&[u8]>, id: RandomId, device: RandomId, deed: Deed) -> Result<Self, LineError> {
-        let (sequence, previous) = match last {
-            Some(line) => (Self::parse(line)?.sequence.saturating_add(1), Some(line_digest(line))),
-            None => (1, None),
-        };
-        Ok(Self { sequence, previous, id, device, deed })
+    /// The first event of the log that the clone `device` begins.
+    #[must_use]
+    pub const fn first(id: RandomId, device: RandomId, deed: Deed) -> Self {
+        Self { sequence: 1, previous: None, id, device, deed }
+    }
+
+    /// The event that comes after this one, in the same log.
+    #[must_use]
+    pub fn next(&self, id: RandomId, deed: Deed) -> Self {
+        let previous = Some(line_digest(&self.to_line()));
+        Self { sequence: self.sequence.saturating_add(1), previous, id, device: self.device.clone(), deed }
     }
 }
 
@@ -159,14 +162,15 @@ pub(super) mod tests {
 
     /// The lines of a log of `count` events.
     pub fn lines(count: u8) -> Vec<Vec<u8>> {
-        let mut lines: Vec<Vec<u8>> = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
         for number in 0..count {
-            let last = lines.last().map(Vec::as_slice);
-            let deed = deed(&format!("production/A{number}"));
-            let event = Event::after(last, RandomId::of([number; 16]), owner().device, deed).unwrap();
-            lines.push(event.to_line());
+            let (id, deed) = (RandomId::of([number; 16]), deed(&format!("production/A{number}")));
+            events.push(match events.last() {
+                Some(last) => last.next(id, deed),
+                None => Event::first(id, owner().device, deed),
+            });
         }
-        lines
+        events.iter().map(Event::to_line).collect()
     }
 
     #[test]
@@ -214,6 +218,10 @@ pub(super) mod tests {
         {
             assert_eq!(Log::read(&[lines.concat()], Some(&other)), Err(LogError::Foreign { line: 1 }));
         }
+        let first = Event::parse(&lines[0]).unwrap();
+        let other = Event { device: RandomId::of([2; 16]), ..first.next(first.id.clone(), first.deed.clone()) };
+        let mixed = [first.to_line(), other.to_line()].concat();
+        assert_eq!(Log::read(&[mixed], None), Err(LogError::Foreign { line: 2 }));
     }
 
     #[test]

@@ -92,13 +92,13 @@ mod tests {
     fn published(identity: &Identity, count: u8) -> (Vec<u8>, Vec<u8>, Owner) {
         let owner = Owner { key: identity.verifying_key().fingerprint(), device: RandomId::of([1; 16]) };
         let mut file = Vec::new();
-        let mut last: Option<Vec<u8>> = None;
+        let mut last: Option<Event> = None;
         for line in lines(count) {
             let mut event = Event::parse(&line).unwrap();
             event.deed.actor.key = owner.key;
-            let event = Event::after(last.as_deref(), event.id, event.device, event.deed).unwrap();
+            event = last.map_or_else(|| event.clone(), |last: Event| last.next(event.id.clone(), event.deed.clone()));
             file.extend(event.to_line());
-            last = Some(event.to_line());
+            last = Some(event);
         }
         let log = Log::read(&[file.clone()], None).unwrap();
         let head = sign_head(&log, store(), &owner.device, &"alice".parse().unwrap(), identity).unwrap().unwrap();

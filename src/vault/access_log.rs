@@ -93,8 +93,11 @@ impl Vault {
         let required = mode == LogMode::Required;
         let patience = if required { self.options.lock_timeout } else { LOCAL_PATIENCE.min(self.options.lock_timeout) };
         ledger.append(patience, required, |last| {
-            let device = self.device()?;
-            let event = Event::after(last, random_id()?, device, deed).map_err(VaultError::LogEnd)?;
+            let last = last.map(Event::parse).transpose().map_err(VaultError::LogEnd)?;
+            let event = match last {
+                Some(last) => last.next(random_id()?, deed),
+                None => Event::first(random_id()?, self.device()?, deed),
+            };
             Ok(event.to_line())
         })
     }
@@ -115,7 +118,7 @@ impl Vault {
     }
 
     /// The id of this clone, made if need be.
-    pub(super) fn device(&self) -> Result<RandomId, VaultError> {
+    fn device(&self) -> Result<RandomId, VaultError> {
         self.store.clone_id(true)?.and_then(|id| id.parse().ok()).ok_or(VaultError::NoCloneId)
     }
 }

@@ -184,10 +184,17 @@ impl Vault {
             return Err(VaultError::GuestLog);
         }
         let place = Place { remote: &remote, member: me.name.clone(), key: me.identity.verifying_key().fingerprint() };
-        let owner = Owner { key: place.key, device: self.device()? };
         let segments = self.ledger(&place.key)?.segments(self.options.lock_timeout)?;
         let local = |source| LogFinding::Local { name: place.key.to_string(), source };
-        let log = Log::read(&segments, Some(&owner)).map_err(local)?;
+        let log = Log::read(&segments, None).map_err(local)?;
+        let reference = format!("{PUBLISHED}{}", place.key.digest());
+        let Some(last) = log.events().last() else {
+            return Ok(Published { remote, reference, events: 0, new: 0 });
+        };
+        let owner = Owner { key: place.key, device: last.device.clone() };
+        if last.deed.actor.key != owner.key {
+            return Err(local(LogError::Foreign { line: 1 }).into());
+        }
         let mut attempt = 1;
         let new = loop {
             match self.push_once(me, &place, &owner, &log, &segments)? {
@@ -196,7 +203,6 @@ impl Vault {
                 Err(error) => return Err(error.into()),
             }
         };
-        let reference = format!("{PUBLISHED}{}", place.key.digest());
         Ok(Published { remote: remote.clone(), reference, events: log.len(), new })
     }
 

@@ -522,7 +522,7 @@ fn a_clones_log_that_is_dropped_or_a_stranger_is_found() {
 
 #[test]
 fn a_changed_local_log_is_found_and_not_published() {
-    let Team { alice, .. } = Team::new();
+    let Team { alice, bob } = Team::new();
     alice.get("A");
     alice.get("A");
     let log = log_files(&alice.project).remove(0);
@@ -535,6 +535,9 @@ fn a_changed_local_log_is_found_and_not_published() {
         let run = alice.run(&["audit:logs"]);
         assert!(run.code == 0 && run.err.contains("left out"), "{}", run.err);
     }
+    bob.get("A");
+    fs::copy(log_files(&bob.project).remove(0), &log).unwrap();
+    assert!(alice.refused(6, &["audit:push"]).contains("belongs to another log"));
     // Lines that were published and are cut off here: what others saw is not taken back.
     fs::write(&log, &text).unwrap();
     alice.ok(&["audit:push"]);
