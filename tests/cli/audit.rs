@@ -127,6 +127,30 @@ fn a_torn_line_is_cut_off_and_the_chain_goes_on() {
 }
 
 #[test]
+fn a_read_killed_at_any_step_releases_nothing_that_is_not_written_down() {
+    let world = World::with_secrets(&[("production/A", CANARY)]);
+    world.ok(&["config:set", "access_log", "required"]);
+    let (mut killed, mut released) = (0, 0);
+    for (calls, most) in [("write", 3), ("fdatasync", 1), ("flock", 1), ("pread64", 2)] {
+        for nth in 1..=most {
+            let before = lines(&world.project).len();
+            let mut command = world.command("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+            command.args(["-e", &format!("inject={calls}:signal=KILL:when={nth}"), "vsecure", "get", "A"]);
+            let run = World::run_command(command, b"");
+            killed += usize::from(run.code != 0);
+            released += usize::from(run.out == CANARY);
+            world.ok(&["audit:verify"]);
+            let now = lines(&world.project).len();
+            assert!(run.out.is_empty() || now > before, "{calls} {nth}: released without a line");
+        }
+    }
+    assert!(killed >= 4 && released >= 1, "{killed} killed, {released} released");
+    assert_eq!(world.get("A"), CANARY);
+    world.ok(&["audit:verify"]);
+}
+
+#[test]
 fn many_readers_at_once_make_one_unbroken_log() {
     let world = World::with_secrets(&[("production/A", "one")]);
     std::thread::scope(|scope| {
