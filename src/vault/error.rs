@@ -8,7 +8,7 @@ use crate::model::{
 use crate::policy::{Action, ChainFlaw, EditError, PinError, SignedFlaw};
 use crate::store::StoreError;
 
-use super::publication::LogFinding;
+use super::logs::LogFinding;
 
 /// What is wrong with a signed file of the store.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]

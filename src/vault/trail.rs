@@ -15,7 +15,7 @@ use crate::policy::{SignedFlaw, verified};
 
 use crate::store::{PathHistory, StorePath};
 
-use super::publication::{KnownLog, LogFinding};
+use super::logs::{KnownLog, LogFinding};
 use super::revision::refused;
 use super::{Flaw, Vault, VaultError, authority, layout};
 
