@@ -10,6 +10,8 @@ use super::{MemberName, MetadataValue, SecretPath, StoreId, Timestamp};
 
 /// The largest grant file, in bytes, its signature included.
 pub const MAX_GRANT_BYTES: usize = 64 * 1024;
+/// How the names begin under which one-off keys are listed; no member is called so.
+pub const GUEST: &str = "guest-";
 const ID_DIGITS: usize = 32;
 
 /// A grant's identity: 16 random bytes in lowercase hex; the name of its file.

@@ -21,7 +21,7 @@ mod yaml;
 pub use acceptance::Acceptance;
 pub use audit::{AuditHead, MAX_AUDIT_HEAD_BYTES, RandomId, RandomIdError};
 pub use digest::{Digest, DigestError, Fingerprint, StoreId};
-pub use grant::{Grant, GrantId, MAX_GRANT_BYTES};
+pub use grant::{GUEST, Grant, GrantId, MAX_GRANT_BYTES};
 pub use name::{
     DEFAULT_ENVIRONMENT, Email, Environment, MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MemberName, MetadataKey, MetadataValue,
     NameError, Principal, RoleName, SecretName, SecretPath, Tag,
@@ -34,4 +34,5 @@ pub use sidecar::{
     Acknowledged, Change, Ciphertext, KeyHolder, MAX_SIDECAR_BYTES, Pending, PolicyRef, Rotation, Sidecar, Source,
 };
 pub use time::{Span, TimeError, Timestamp};
-pub use yaml::{Document, DocumentError};
+pub(crate) use yaml::read_text;
+pub use yaml::{Document, DocumentError, TextError};

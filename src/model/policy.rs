@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::yaml::{Document, DocumentError, Node};
+use super::grant::GUEST;
+use super::yaml::{Document, DocumentError, Node, emit};
 use super::{
     Digest, Email, Environment, Epoch, Fingerprint, MemberName, Pattern, Principal, RoleName, Span, Timestamp,
 };
@@ -138,6 +139,23 @@ impl Policy {
         self.environments.iter().cloned().chain(default)
     }
 
+    /// What people change of it, as YAML: environments, roles, members and rules.
+    #[must_use]
+    pub fn content(&self) -> String {
+        emit(self.content_fields())
+    }
+
+    fn content_fields(&self) -> Vec<(&'static str, Node)> {
+        let members = self.members.iter().map(|(name, member)| (name.to_string(), member_node(member))).collect();
+        let rules = self.secrets.iter().map(|(pattern, rule)| (pattern.to_string(), rule_node(rule))).collect();
+        vec![
+            ("environments", Node::list(&self.environments, Node::text)),
+            ("roles", Node::list(&self.roles, Node::text)),
+            ("members", Node::Map(members)),
+            ("secrets", Node::Map(rules)),
+        ]
+    }
+
     /// Members' names, e-mail addresses and roles are one namespace, without regard to case.
     fn names_collide(&self) -> bool {
         let members = self.members.iter().flat_map(|(name, member)| [name.as_str(), member.email.as_str()]);
@@ -196,6 +214,9 @@ impl Document for Policy {
         if self.members.values().flat_map(|member| &member.roles).any(|role| !self.roles.contains(role)) {
             return wrong("a member has a role that is not declared");
         }
+        if self.members.keys().any(|name| name.as_str().starts_with(GUEST)) {
+            return wrong("a member is called as guests are");
+        }
         if self.names_collide() {
             return wrong("two members, roles or e-mail addresses have one name");
         }
@@ -212,20 +233,16 @@ impl Document for Policy {
     }
 
     fn fields(&self) -> Vec<(&'static str, Node)> {
-        let members = self.members.iter().map(|(name, member)| (name.to_string(), member_node(member))).collect();
-        let rules = self.secrets.iter().map(|(pattern, rule)| (pattern.to_string(), rule_node(rule))).collect();
-        vec![
+        let mut fields = vec![
             ("epoch", Node::Number(self.epoch.get())),
             ("salt", Node::option(self.salt.as_ref(), Node::text)),
             ("previous", Node::option(self.previous.as_ref(), Node::text)),
             ("author", Node::text(&self.author)),
             ("time", Node::word(self.time)),
-            ("environments", Node::list(&self.environments, Node::text)),
-            ("roles", Node::list(&self.roles, Node::text)),
-            ("members", Node::Map(members)),
-            ("secrets", Node::Map(rules)),
-            ("accepted", Node::option(self.accepted.as_ref(), Node::text)),
-        ]
+        ];
+        fields.extend(self.content_fields());
+        fields.push(("accepted", Node::option(self.accepted.as_ref(), Node::text)));
+        fields
     }
 }
 
@@ -326,6 +343,11 @@ mod tests {
         });
         refuse(|p| p.members.values_mut().for_each(|m| m.roles.push("undeclared".parse().unwrap())));
         refuse(|p| p.members.values_mut().for_each(|m| m.keys.clear()));
+        refuse(|p| {
+            let mut guest = p.members.values().next().unwrap().clone();
+            guest.email = "guest@example.com".parse().unwrap();
+            p.members.insert("guest-7".parse().unwrap(), guest);
+        });
     }
 
     #[test]

@@ -236,11 +236,9 @@ fn emit_item(out: &mut String, item: Node, depth: usize) {
     }
 }
 
-/// Parses a document strictly: `vsecure: <known>` on its first line, no anchors, aliases, tags, duplicate keys, merge keys,
-/// unknown fields or second document, and shallow.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8], known: &'static str, limit: usize) -> Result<T, DocumentError> {
-    check_format(body, known, limit)?;
-    let options = serde_saphyr::options! {
+/// What YAML has to be like, whoever wrote it: no anchors, aliases, tags, duplicate keys, merge keys or second document, and shallow.
+fn strict() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_anchors: 0,
             max_aliases: 0,
@@ -253,9 +251,31 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8], known: &'static str, limit
         reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
-    };
+    }
+}
+
+/// Why a text that a person wrote is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TextError {
+    /// What is wrong, and where.
+    message: String,
+}
+
+/// Reads what a person wrote, in YAML or in JSON, which is YAML too: as strict as for documents, but for its layout.
+///
+/// # Errors
+/// [`TextError`], with the parser's words: nothing secret is written this way.
+pub(crate) fn read_text<T: DeserializeOwned>(text: &str) -> Result<T, TextError> {
+    serde_saphyr::from_str_with_options(text, strict()).map_err(|error| TextError { message: error.to_string() })
+}
+
+/// Parses a document strictly: `vsecure: <known>` on its first line, no anchors, aliases, tags, duplicate keys, merge keys,
+/// unknown fields or second document, and shallow.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8], known: &'static str, limit: usize) -> Result<T, DocumentError> {
+    check_format(body, known, limit)?;
     let text = std::str::from_utf8(body).map_err(|_| DocumentError::Malformed { line: 0, column: 0 })?;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, strict()).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
         DocumentError::Malformed { line, column }
     })

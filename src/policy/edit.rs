@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::model::{
-    ADMINS, Email, Environment, Fingerprint, Member, MemberKeys, MemberName, OnExpired, Pattern, Policy, Principal,
-    RoleName, Rule, Span,
+    ADMINS, Email, Environment, Fingerprint, GUEST, Member, MemberKeys, MemberName, OnExpired, Pattern, Policy,
+    Principal, RoleName, Rule, Span,
 };
 
 /// Why a change of a policy is not made.
@@ -25,6 +25,9 @@ pub enum EditError {
         /// Which.
         name: String,
     },
+    /// A name that begins as those of guests do.
+    #[error("no member's name may begin with `{GUEST}`: guests are listed so")]
+    ReservedName,
     /// The store would have nobody who may change the policy.
     #[error("the store would have no admin any more")]
     LastAdmin,
@@ -213,6 +216,7 @@ fn check(policy: &Policy) -> Result<(), EditError> {
     if !policy.members.values().any(Member::is_admin) {
         return Err(EditError::LastAdmin);
     }
+    policy.members.keys().try_for_each(demand_free_name)?;
     let patterns: Vec<&Pattern> = policy.secrets.keys().collect();
     for (at, first) in patterns.iter().enumerate() {
         if let Some(second) = patterns.iter().skip(at + 1).find(|second| first.ties_with(second)) {
@@ -253,6 +257,14 @@ fn add_member(
     };
     policy.members.insert(name.clone(), member);
     declare(policy, roles)
+}
+
+/// That a member may be called `name`.
+///
+/// # Errors
+/// [`EditError::ReservedName`].
+pub fn demand_free_name(name: &MemberName) -> Result<(), EditError> {
+    if name.as_str().starts_with(GUEST) { Err(EditError::ReservedName) } else { Ok(()) }
 }
 
 /// Whether a member, a role or an address is called so, in whatever case.

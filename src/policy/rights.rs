@@ -41,15 +41,22 @@ impl<'a> Rights<'a> {
     /// Whether `member` may do `action` with `path`. Denied by default; being an admin gives no right by itself.
     #[must_use]
     pub fn allows(&self, member: &MemberName, action: Action, path: &SecretPath) -> bool {
-        let Some((_, rule)) = self.deciding_rule(path) else { return false };
-        let among = |list: &[Principal]| list.iter().any(|principal| self.is_meant(member, principal));
+        self.by_name(member, action, path).is_some()
+    }
+
+    /// The name in the deciding rule that lets `member` do `action` with `path`: theirs, their address or a role.
+    #[must_use]
+    pub fn by_name(&self, member: &MemberName, action: Action, path: &SecretPath) -> Option<&'a Principal> {
+        let (_, rule) = self.deciding_rule(path)?;
+        let among = |list: &'a [Principal]| list.iter().find(|principal| self.is_meant(member, principal));
         match action {
             Action::Read => among(&rule.read),
             Action::Write => among(&rule.write),
             Action::Delete => among(&rule.delete),
-            Action::Grant => {
-                rule.grant.as_ref().map_or_else(|| among(&rule.read) && among(&rule.write), |list| among(list))
-            }
+            Action::Grant => match &rule.grant {
+                Some(list) => among(list),
+                None => among(&rule.read).and_then(|_| among(&rule.write)),
+            },
         }
     }
 
@@ -65,7 +72,8 @@ impl<'a> Rights<'a> {
         self.deciding_rule(path).is_some_and(|(_, rule)| rule.on_expired == Some(OnExpired::Refuse))
     }
 
-    fn is_meant(&self, name: &MemberName, principal: &Principal) -> bool {
+    /// Whether `principal` names `name`, their address or a role of theirs.
+    pub(super) fn is_meant(&self, name: &MemberName, principal: &Principal) -> bool {
         let text = principal.as_str();
         let member = self.policy.members.get(name);
         member.is_some_and(|member| {

@@ -20,8 +20,8 @@ pub struct Adoptable {
     pub path: SecretPath,
     /// Who signed it, where a member's signature verifies.
     pub signed_by: Option<MemberName>,
-    /// Why it does not count.
-    pub reason: VaultError,
+    /// Why it does not count; none where it did, in the commit that was looked at.
+    pub reason: Option<VaultError>,
     /// What its sidecar states, where a member's signature verifies.
     pub stated: Option<Sidecar>,
     /// Its value.
@@ -41,8 +41,8 @@ impl Vault {
         let files: &dyn Files = tree.as_ref().map_or(&self.store as &dyn Files, |tree| tree as &dyn Files);
         let reason = match self.read_from(files, path) {
             Ok(_) if rev.is_none() => return Err(VaultError::NothingToAdopt { path: path.clone() }),
-            Ok(_) => VaultError::NotFound { name: path.to_string(), nearest: None },
-            Err(reason @ VaultError::Refused { .. }) => reason,
+            Ok(_) => None,
+            Err(reason @ VaultError::Refused { .. }) => Some(reason),
             Err(other) => return Err(other),
         };
         let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();

@@ -180,6 +180,7 @@ impl Vault {
         let (mut signed, _) = self.verified_all()?;
         signed.extend(self.signed_for_acceptance(&change.accept, &signed)?);
         self.demand_somebody(authority.policy(), &next, &signed, &grants)?;
+        demand_environments(authority.policy(), &next, &signed)?;
         let (trusted, distrusted) = self.divide(signed, &next, change)?;
         let living: Vec<SecretPath> =
             trusted.iter().filter(|it| !it.sidecar.is_tombstone()).map(|it| it.sidecar.path.clone()).collect();
@@ -382,6 +383,19 @@ impl Vault {
 
 /// Files of epochs with their places, in order.
 type EpochFiles = Vec<(StorePath, Vec<u8>)>;
+
+/// That no environment goes in which a secret lives: nobody could name it any more.
+fn demand_environments(before: &Policy, next: &Policy, signed: &[Signed]) -> Result<(), VaultError> {
+    let gone = before.environments.iter().filter(|environment| !next.has_environment(environment));
+    for environment in gone {
+        let lives = |it: &&Signed| !it.sidecar.is_tombstone() && it.sidecar.path.environment() == environment;
+        let count = signed.iter().filter(lives).count();
+        if count > 0 {
+            return Err(VaultError::EnvironmentInUse { environment: environment.clone(), count });
+        }
+    }
+    Ok(())
+}
 
 /// An epoch on its way into a commit.
 pub(super) struct Made {

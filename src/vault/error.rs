@@ -354,6 +354,28 @@ pub enum VaultError {
     /// A policy that could not be read back.
     #[error("the policy would be larger than 1 MiB")]
     PolicyTooLarge,
+    /// No such epoch.
+    #[error("the policy has no epoch {epoch}: the newest is {newest}")]
+    NoSuchEpoch {
+        /// The number asked for.
+        epoch: u64,
+        /// The newest one.
+        newest: Epoch,
+    },
+    /// A time before the store was made.
+    #[error("the store was made after {time}")]
+    BeforeTheStore {
+        /// The time asked for.
+        time: Timestamp,
+    },
+    /// An environment that the policy would lose has living secrets.
+    #[error("the environment `{environment}` has {count} secrets")]
+    EnvironmentInUse {
+        /// Which.
+        environment: Environment,
+        /// How many secrets live in it.
+        count: usize,
+    },
     /// No two policies that went separate ways.
     #[error("the policy here did not part from that of the trusted branch")]
     NotForked,

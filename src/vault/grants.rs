@@ -1,7 +1,9 @@
 //! Grants: who may read one secret until a deadline, though no rule lets them.
 
 use crate::crypto::{self, Namespace, Recipient};
-use crate::model::{Document as _, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span};
+use crate::model::{
+    Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span,
+};
 use crate::policy::{Action, verified};
 use crate::store::{FileChange, StorePath};
 
@@ -12,9 +14,6 @@ use super::rekey::Pending;
 use super::revision::{Signed, refused};
 use super::write::{Base, Planned};
 use super::{Vault, VaultError, Writing, layout};
-
-/// How the names begin under which one-off keys are listed; no member may be called so.
-pub(super) const GUEST: &str = "guest-";
 
 /// Who is let read for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,7 +253,7 @@ impl Vault {
     }
 
     /// A member by name or e-mail address, or a guest by the name it is listed with.
-    fn grantee_named(&self, who: &str) -> Option<MemberName> {
+    pub(super) fn grantee_named(&self, who: &str) -> Option<MemberName> {
         let member = self.authority.policy().member_named(who).map(|(name, _)| name.clone());
         member.or_else(|| who.parse().ok().filter(|name: &MemberName| name.as_str().starts_with(GUEST)))
     }

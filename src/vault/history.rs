@@ -188,10 +188,23 @@ impl Vault {
 
     /// The newest revision in the branch's history that counts, whatever the work tree has.
     pub(super) fn newest_in_history(&self, path: &SecretPath) -> Result<Option<Signed>, VaultError> {
+        Ok(self.newest_recorded(path)?.map(|recorded| recorded.signed))
+    }
+
+    fn newest_recorded(&self, path: &SecretPath) -> Result<Option<Recorded>, VaultError> {
         let (revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
         let valid = self.valid_among(&revisions)?;
-        let counting = revisions.into_iter().map(|it| it.signed).filter(|signed| valid.contains(&signed.digest));
-        Ok(counting.max_by_key(|signed| signed.sidecar.revision))
+        let counting = revisions.into_iter().filter(|recorded| valid.contains(&recorded.signed.digest));
+        Ok(counting.max_by_key(|recorded| recorded.signed.sidecar.revision))
+    }
+
+    /// The newest value in the branch's history that counts, whatever the work tree has; none where it was deleted, or never was.
+    ///
+    /// # Errors
+    /// As for [`Vault::get`].
+    pub fn last_valid(&self, path: &SecretPath) -> Result<Option<Reading>, VaultError> {
+        let newest = self.newest_recorded(path)?.filter(|recorded| !recorded.signed.sidecar.is_tombstone());
+        newest.map(|recorded| self.reading_of(&recorded)).transpose()
     }
 
     /// Every revision in the branch's history that some member signed, and how many others there are.

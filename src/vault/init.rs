@@ -7,6 +7,7 @@ use crate::model::{
     ADMINS, Document as _, Email, Epoch, Member, MemberKeys, MemberName, Pattern, Policy, Principal, RoleName, Rule,
     StoreId,
 };
+use crate::policy::demand_free_name;
 use crate::store::{Batch, FileChange, Mode, Store};
 
 use super::{Vault, VaultError, VaultOptions, Writing, layout};
@@ -94,6 +95,7 @@ impl Vault {
 }
 
 fn first_policy(request: &InitRequest, options: &VaultOptions) -> Result<Policy, VaultError> {
+    demand_free_name(&request.name)?;
     let mut salt = [0u8; 16];
     getrandom::fill(&mut salt).map_err(|_| VaultError::NoRandomness)?;
     let bad_name = |source| VaultError::Name { what: "name", source };

@@ -36,6 +36,14 @@ impl Vault {
         crypto::sign_document(&request.body(), Namespace::Request, identity).map_err(VaultError::Sign)
     }
 
+    /// The name and e-mail address that git's configuration has here.
+    ///
+    /// # Errors
+    /// [`VaultError`] when git's configuration can't be read.
+    pub fn git_user_here(&self) -> Result<(Option<String>, Option<String>), VaultError> {
+        Ok(self.store.git_user()?)
+    }
+
     /// Verifies a request's file: signed by the key that it names, for this store.
     ///
     /// # Errors

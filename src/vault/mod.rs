@@ -5,6 +5,7 @@
 //! whole → access log → release. What was verified is what is used. Writing: everything that can refuse comes first, under the store's lock; then one
 //! transaction of the `store` room, which leaves the old state or the new one.
 
+mod access;
 mod access_log;
 mod adopt;
 mod authority;
@@ -40,6 +41,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 pub use access_log::{AccessLog, LogMode};
+pub use access::{Moment, PathAccess, PersonAccess, Reasons};
 pub use adopt::Adoptable;
 pub use debt::{Debt, Debtor};
 pub use epoch::{AccessChange, PolicyChange, PolicyOutcome};
@@ -61,11 +63,11 @@ pub use trail::{Origin, Trail, TrailEntry, TrailFilter};
 pub use verify::{Finding, Level, Verification, Verify};
 
 use crate::crypto::{Identity, VerifyingKey};
-use crate::model::{Acceptance, Environment, Epoch, MemberName, SecretPath, StoreId, Timestamp};
+use crate::model::{Acceptance, Environment, Epoch, GUEST, MemberName, SecretPath, StoreId, Timestamp};
 use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
 use crate::store::{Person, Recovered, Store, StoreOptions};
 use authority::Authority;
-use grants::{GUEST, Grants};
+use grants::Grants;
 use revision::Signed;
 use trust::Refusals;
 

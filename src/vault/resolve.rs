@@ -40,6 +40,18 @@ impl Vault {
         self.find_in(&self.store, asked, false)
     }
 
+    /// The path that `text` says, whether there is such a secret or not, and whether its state counts; a bare name is one that is found.
+    ///
+    /// # Errors
+    /// As for [`Vault::find`], where `text` is no path.
+    pub fn path_said(&self, text: &str) -> Result<SecretPath, VaultError> {
+        let asked = Asked { name: text, option: None, variable: None };
+        match self.said_path(asked)? {
+            Some(path) => Ok(path),
+            None => self.find(asked),
+        }
+    }
+
     /// As [`Vault::find`], but deleted secrets count and living ones don't.
     ///
     /// # Errors

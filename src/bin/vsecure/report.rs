@@ -67,6 +67,12 @@ pub enum CommandError {
         #[source]
         source: IdentityError,
     },
+    /// A key that is in force already could not be printed.
+    #[error("the new key of `{member}` could not be printed: nobody has it")]
+    KeyLost {
+        /// Whose.
+        member: String,
+    },
     /// `VSECURE_IDENTITY_COMMAND` failed.
     #[error("the command of VSECURE_IDENTITY_COMMAND failed")]
     IdentityCommand,
@@ -168,6 +174,9 @@ fn on_command(error: &CommandError) -> Advice {
             }
             _ => advice(DENIED, "vsecure keys:generate   makes a key; --identity FILE names another"),
         },
+        CommandError::KeyLost { member } => {
+            advice(FAILURE, format!("vsecure members:remove {member}   (or access:expire for a guest), then try again"))
+        }
         CommandError::IdentityCommand => advice(DENIED, "it has to print the key and exit with 0"),
     }
 }
@@ -279,6 +288,11 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::EpochRefused(_) => advice(CONFLICT, "vsecure policy:show   says what is in force"),
         VaultError::PolicyTooLarge => plain(USAGE),
         VaultError::NotForked => advice(CONFLICT, "vsecure policy:history   shows the epochs there are"),
+        VaultError::NoSuchEpoch { .. } => advice(NOT_FOUND, "vsecure policy:history   shows the epochs there are"),
+        VaultError::BeforeTheStore { .. } => advice(NOT_FOUND, "vsecure policy:history   shows when it was made"),
+        VaultError::EnvironmentInUse { environment, .. } => {
+            advice(CONFLICT, format!("vsecure list --env {environment}   shows them: rename or delete them first"))
+        }
         VaultError::NoDebt { .. } => advice(NOT_FOUND, "vsecure access:debt   lists what has one"),
         VaultError::GrantTooLong { .. } | VaultError::TimeOutOfRange => plain(USAGE),
         VaultError::ReadsAlready { .. } => advice(CONFLICT, "vsecure access:why WHO PATH   says by which rule"),
@@ -332,6 +346,7 @@ fn on_edit(error: &EditError) -> Advice {
         EditError::NameTaken { .. } | EditError::KeyExists { .. } | EditError::EnvironmentExists { .. } => {
             plain(CONFLICT)
         }
+        EditError::ReservedName => advice(USAGE, "choose another name: --name says which"),
         EditError::LastAdmin => advice(CONFLICT, "vsecure members:roles NAME admins   makes another one first"),
         EditError::Tie { .. } => advice(USAGE, "write them so that one of them is more specific"),
         EditError::UnknownAddress { .. } => advice(USAGE, "vsecure members:list   shows the members' addresses"),
