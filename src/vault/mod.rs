@@ -40,8 +40,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-pub use access_log::{AccessLog, LogMode};
 pub use access::{Moment, PathAccess, PersonAccess, Reasons};
+pub use access_log::{AccessLog, LogMode};
 pub use adopt::Adoptable;
 pub use debt::{Debt, Debtor};
 pub use epoch::{AccessChange, PolicyChange, PolicyOutcome};

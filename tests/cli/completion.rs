@@ -43,7 +43,7 @@ fn bash_completes_over_its_word_breaks() {
     let world = world();
     assert_eq!(bash(&world, "vsecure secrets:cre"), ["create"], "only what is behind the colon is replaced");
     assert_eq!(bash(&world, "vsecure secrets cre"), ["create"]);
-    assert_eq!(bash(&world, "vsecure keys:"), ["generate", "show"]);
+    assert_eq!(bash(&world, "vsecure keys:"), ["generate", "recovery", "show"]);
     assert_eq!(bash(&world, "vsecure desc"), ["describe"]);
     for verb in ["secrets:get", "secrets get", "get", "--store . get", "secrets:delete --dry-run"] {
         assert_eq!(

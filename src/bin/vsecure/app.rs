@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use vsecure::crypto::{Identity, IdentityFileError, SecretBytes, parse_identities, read_identity_file};
@@ -13,6 +14,7 @@ use vsecure::vault::{AccessLog, Asked, Notice, Progress, Vault, VaultError, Vaul
 use crate::args::{Global, NameArgs, WriteArgs};
 use crate::context::Context;
 use crate::output::Output;
+use crate::progress::Bar;
 use crate::prompt::Terminal;
 use crate::report::CommandError;
 use crate::settings::{Settings, SettingsFile};
@@ -74,7 +76,11 @@ impl App {
             lock_timeout: self.settings.lock_timeout,
             author: Some(self.context.author.clone()),
             committer: Some(self.context.committer.clone()),
-            progress: Progress::default(),
+            progress: if self.context.stderr_is_terminal && !self.global.quiet && !self.global.json {
+                Progress::to(Arc::new(Bar::default()))
+            } else {
+                Progress::default()
+            },
             look: true,
             access_log: AccessLog {
                 mode: self.settings.access_log,

@@ -94,7 +94,7 @@ fn commands(command: &Command, start: &str, drop: &str) -> Candidates {
     matching.map(|(name, about)| (name.strip_prefix(drop).unwrap_or(&name).to_owned(), about)).collect()
 }
 
-/// Names and environments, where the word at the cursor, the last one, is one.
+/// Names, members and environments, where the word at the cursor, the last one, is one.
 fn from_store(app: &App, command: &Command, words: &[OsString], current: &str) -> Candidates {
     let at = first_positional(command, words, 1).unwrap_or_default();
     let chosen = words.get(at).and_then(|word| word.to_str()).and_then(|name| command.find_subcommand(name));
@@ -110,21 +110,54 @@ fn from_store(app: &App, command: &Command, words: &[OsString], current: &str) -
         let mut all = chosen.get_arguments().chain(command.get_arguments());
         all.any(|it| (long(&it) || short(&it)) && it.get_action().takes_values())
     };
-    let wants_name = chosen.get_positionals().any(|positional| positional.get_id() == "name");
     let Some(vault) = vault(app, words) else { return Candidates::new() };
     let texts: Vec<String> = match option {
-        "--env" | "-e" | "--missing-in" => vault.environments().iter().map(ToString::to_string).collect(),
-        _ if takes_value(option) || typed.starts_with('-') || !wants_name => Vec::new(),
-        _ => {
-            let paths = vault.paths_unverified();
-            paths.iter().map(|path| path.name().to_string()).chain(paths.iter().map(ToString::to_string)).collect()
-        }
+        "--env" | "-e" | "--missing-in" => environments(&vault),
+        "--user" | "--member" => members(&vault),
+        "--roles" => vault.policy().roles.iter().map(ToString::to_string).collect(),
+        _ if takes_value(option) || typed.starts_with('-') => Vec::new(),
+        _ => match positional(command, chosen, words, at) {
+            Some("name") => names(&vault),
+            Some("path") => vault.paths_unverified().iter().map(ToString::to_string).collect(),
+            Some("member") => members(&vault),
+            Some("environment") => environments(&vault),
+            _ => Vec::new(),
+        },
     };
     texts
         .into_iter()
         .filter(|text| text.starts_with(typed))
         .map(|text| (format!("{prefix}{text}"), String::new()))
         .collect()
+}
+
+fn environments(vault: &Vault) -> Vec<String> {
+    vault.environments().iter().map(ToString::to_string).collect()
+}
+
+fn members(vault: &Vault) -> Vec<String> {
+    let members = vault.policy().members.iter();
+    members.flat_map(|(name, member)| [name.to_string(), member.email.to_string()]).collect()
+}
+
+fn names(vault: &Vault) -> Vec<String> {
+    let paths = vault.paths_unverified();
+    paths.iter().map(|path| path.name().to_string()).chain(paths.iter().map(ToString::to_string)).collect()
+}
+
+/// Which argument of the command at `at` the last word is; the last one may be repeated.
+fn positional<'c>(command: &Command, chosen: &'c Command, words: &[OsString], at: usize) -> Option<&'c str> {
+    let mut before = 0;
+    let mut from = at + 1;
+    // What options take is told apart with the command's own options beside those it shares.
+    let known = Command::new("").args(chosen.get_arguments().chain(command.get_arguments()).cloned());
+    while let Some(next) = first_positional(&known, words, from).filter(|next| next + 1 < words.len()) {
+        before += 1;
+        from = next + 1;
+    }
+    let all: Vec<&clap::Arg> = chosen.get_positionals().collect();
+    let found = all.get(before).or_else(|| all.last().filter(|it| it.get_action().takes_values()))?;
+    Some(found.get_id().as_str())
 }
 
 /// The store at hand, or the one that was typed; only looked at.

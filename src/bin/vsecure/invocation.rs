@@ -59,7 +59,8 @@ pub fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<V
     let is_group =
         command.get_subcommands().any(|it| it.get_name().split_once(':').is_some_and(|(group, _)| group == first));
     let joined = format!("{first}:{second}");
-    if known(&first) {
+    // `trust` is a command, and `trust branch` one of its group.
+    if known(&first) && !known(&joined) {
         return Ok(words);
     }
     if first == "help" {

@@ -8,6 +8,7 @@ mod context;
 mod editor;
 mod invocation;
 mod output;
+mod progress;
 mod prompt;
 mod reference;
 mod report;

@@ -138,6 +138,8 @@ fn sentence(outcome: &Outcome, dry_run: bool) -> String {
         Change::Rename => format!("renamed{source}"),
         Change::Copy => format!("copied{source}"),
         Change::Revert => "put back to what it was".to_owned(),
+        Change::Adopt => "adopted: you answer for it".to_owned(),
+        Change::Acknowledge => "debt acknowledged".to_owned(),
         _ => "updated".to_owned(),
     };
     let branch =

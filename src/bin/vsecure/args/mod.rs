@@ -1,7 +1,11 @@
 //! The command line, as clap knows it. Nothing here reads the environment; [`crate::context`] does.
 
+mod access;
 mod audit;
+mod members;
+mod policy;
 mod secrets;
+mod trust;
 mod values;
 mod verify;
 
@@ -10,11 +14,21 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use vsecure::policy::StoreClaim;
 
+pub use access::{
+    AccessCommand, AccessListArgs, AcknowledgeArgs, AdoptArgs, DebtArgs, GrantArgs, RekeyArgs, RevokeArgs,
+    SharingCommand, WhoArgs, WhyArgs,
+};
 pub use audit::{AuditLogsArgs, AuditRemoteArgs};
+pub use members::{
+    AcceptArgs, AddArgs, AddKeyArgs, AddMachineArgs, MembersCommand, RecoveryArgs, RemoveArgs, ReplaceKeyArgs,
+    RequestArgs, RolesArgs,
+};
+pub use policy::{ApplyArgs, PolicyCommand, PolicyDiffArgs};
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
     NameArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
 };
+pub use trust::{TrustArgs, TrustCommand};
 pub use verify::{RevertArgs, VerifyArgs};
 
 /// Keep a team's secrets in the git repository they belong to: age files, signed, versioned, reviewable.
@@ -85,11 +99,6 @@ pub enum Command {
     /// Say where you are, as whom, and what is due
     #[command(after_help = "Example:\n  vsecure status --json")]
     Status,
-    /// Trust this store from now on, after comparing its fingerprints
-    #[command(
-        after_help = "Examples:\n  vsecure trust\n  export VSECURE_STORE_ID=$(vsecure trust --export)   # for CI"
-    )]
-    Trust(TrustArgs),
     /// Check everything that can be checked without a key
     #[command(
         after_help = "Examples:\n  vsecure verify\n  vsecure verify --base origin/main HEAD --sarif > findings.sarif   # a pull request\n  \
@@ -102,6 +111,8 @@ pub enum Command {
     /// Check the set-up of this machine and clone
     #[command(after_help = "Example:\n  vsecure doctor")]
     Doctor,
+    #[command(flatten)]
+    Trust(TrustCommand),
     /// Print the completion script of a shell
     #[command(
         after_help = "Examples:\n  source <(vsecure completions bash)\n  vsecure completions fish > ~/.config/fish/completions/vsecure.fish"
@@ -194,6 +205,14 @@ pub enum Command {
     /// Verify every access log that is here
     #[command(name = "audit:verify", after_help = "Example:\n  vsecure audit:verify --json")]
     AuditVerify,
+    #[command(flatten)]
+    Sharing(SharingCommand),
+    #[command(flatten)]
+    Members(MembersCommand),
+    #[command(flatten)]
+    Policy(PolicyCommand),
+    #[command(flatten)]
+    Access(AccessCommand),
     /// Make a private key
     #[command(
         name = "keys:generate",
@@ -203,6 +222,12 @@ pub enum Command {
     /// Show your public keys and their fingerprints
     #[command(name = "keys:show", after_help = "Example:\n  vsecure keys:show")]
     KeysShow,
+    /// Make the identity that rescues a store whose admins have lost their keys, and print it once
+    #[command(
+        name = "keys:recovery",
+        after_help = "Example:\n  vsecure keys:recovery > recovery.txt   # print it, lock it away, delete the file"
+    )]
+    KeysRecovery(RecoveryArgs),
     /// Print a setting of this machine
     #[command(name = "config:get", after_help = "Example:\n  vsecure config:get lock_timeout")]
     ConfigGet(ConfigGetArgs),
@@ -230,13 +255,6 @@ pub struct InitArgs {
     pub email: Option<String>,
     #[command(flatten)]
     pub write: WriteArgs,
-}
-
-#[derive(Args, Debug)]
-pub struct TrustArgs {
-    /// Print the store's id, for VSECURE_STORE_ID, and pin nothing
-    #[arg(long)]
-    pub export: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,9 @@
 //! One file a command or a few of a kind: request, one call of the vault, outcome.
 
+mod access;
 mod audit;
 mod config;
+mod debt;
 mod demo;
 mod diff;
 mod doctor;
@@ -9,8 +11,15 @@ mod edit;
 mod get;
 mod init;
 mod keys;
+mod leaving;
 mod list;
+mod machine;
+mod members;
 mod overview;
+mod person;
+mod policy;
+mod settle;
+mod share;
 mod status;
 mod trust;
 mod value;
@@ -32,7 +41,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Init(args) => init::run(&app, &args),
         Command::Demo => demo::run(&app),
         Command::Status => status::run(&app),
-        Command::Trust(args) => trust::run(&app, &args),
+        Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
         Command::Revert(args) => write::revert(&app, &args),
         Command::Doctor => doctor::run(&app),
@@ -42,6 +51,11 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::AuditVerify => audit::verify(&app),
         Command::KeysGenerate(args) => keys::generate(&app, args),
         Command::KeysShow => keys::show(&app),
+        Command::KeysRecovery(args) => machine::recovery(&app, &args),
+        Command::Sharing(command) => share::run(&app, command),
+        Command::Members(command) => members::run(&app, command),
+        Command::Policy(command) => policy::run(&app, command),
+        Command::Access(command) => access::run(&app, command),
         Command::ConfigGet(args) => config::get(&app, &args),
         Command::ConfigSet(args) => config::set(&app, &args),
         Command::ConfigList => config::list(&app),

@@ -1,16 +1,42 @@
-//! `trust`: comparing a store's fingerprints, and pinning it.
+//! `trust`, `trust:branch` and `trust:rewrite`: what this machine knows of a store beside the repository itself.
 
 use serde_json::json;
+use vsecure::format::escape;
 use vsecure::vault::{Trust, Vault};
 
 use crate::app::App;
-use crate::args::TrustArgs;
+use crate::args::{TrustArgs, TrustCommand};
 use crate::report::CommandError;
 
-pub fn run(app: &App, args: &TrustArgs) -> anyhow::Result<()> {
+pub fn run(app: &App, command: TrustCommand) -> anyhow::Result<()> {
+    match command {
+        TrustCommand::Store(args) => store(app, &args),
+        TrustCommand::Branch(args) => {
+            let vault = app.open()?;
+            let reference = vault.trust_branch(&args.reference)?;
+            // What it has is verified and pinned now, not when somebody reads next.
+            app.tell_notices(&app.open()?);
+            told_reference(app, &reference, "is trusted from now on")
+        }
+        TrustCommand::Rewrite(args) => {
+            let reference = Vault::trust_rewrite(app.vault_options()?, &args.commit)?;
+            told_reference(app, &reference, "is taken as it is now")
+        }
+    }
+}
+
+fn told_reference(app: &App, reference: &str, what: &str) -> anyhow::Result<()> {
+    app.output.say(&format!("{reference} {what}"));
+    if app.output.json {
+        app.output.value(&json!({ "format": 1, "reference": reference }))?;
+    }
+    Ok(())
+}
+
+fn store(app: &App, args: &TrustArgs) -> anyhow::Result<()> {
     let vault = Vault::inspect(app.vault_options()?)?;
     if args.export {
-        let claim = format!("{0}@1:{0}", vault.id());
+        let claim = vault.claim().to_string();
         if app.output.json {
             return Ok(app
                 .output
@@ -20,8 +46,13 @@ pub fn run(app: &App, args: &TrustArgs) -> anyhow::Result<()> {
     }
     app.output.say(&format!("store     {}", vault.root().display()));
     app.output.say(&format!("store id  {}", vault.id()));
+    app.output.say(&format!("policy    epoch {}", vault.policy().epoch));
     for (name, fingerprint) in vault.admins() {
         app.output.say(&format!("admin     {name}  {fingerprint}"));
+    }
+    for (reference, commit) in vault.trusted_branches()? {
+        let commit = commit.map_or_else(|| "not verified yet".to_owned(), |commit| format!("verified at {commit:.10}"));
+        app.output.say(&format!("branch    {}  {commit}", escape(&reference)));
     }
     match vault.trust() {
         Trust::Pinned => {
