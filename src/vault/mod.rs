@@ -65,7 +65,7 @@ pub use verify::{Finding, Level, Verification, Verify};
 use crate::crypto::{Identity, VerifyingKey};
 use crate::model::{Acceptance, Environment, Epoch, GUEST, MemberName, SecretPath, StoreId, Timestamp};
 use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
-use crate::store::{Person, Recovered, Store, StoreOptions};
+use crate::store::{HistoryBeyond, Person, Recovered, Store, StoreOptions};
 use authority::Authority;
 use grants::Grants;
 use revision::Signed;
@@ -182,6 +182,8 @@ pub struct Vault {
     /// Read when first needed: most values are read without.
     accepted: OnceCell<Acceptance>,
     grants: OnceCell<Grants>,
+    /// What the trusted branch's history has beyond this one's.
+    beyond: OnceCell<HistoryBeyond>,
     /// Secrets of which a trusted branch put an older state back.
     refusals: Refusals,
     /// Sidecars that were verified already, by their bytes.
@@ -238,6 +240,7 @@ impl Vault {
             me: None,
             accepted: OnceCell::new(),
             grants: OnceCell::new(),
+            beyond: OnceCell::new(),
             refusals,
             seen: Mutex::new(Vec::new()),
             notices: Mutex::new(notices),

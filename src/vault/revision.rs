@@ -80,9 +80,11 @@ impl Vault {
         Ok(signed)
     }
 
-    /// `signed`, if it counts by itself: its author has the right, or it is accepted.
+    /// `signed`, if it counts: its author has the right, or it is accepted, or a later revision that counts follows it.
     pub(super) fn admit(&self, signed: Signed) -> Result<Signed, VaultError> {
-        if signed.by_right || self.accepted()?.contains(&signed.digest) {
+        // What history can't tell here does not count.
+        let followed = || self.is_followed(&signed).unwrap_or(false);
+        if signed.by_right || self.accepted()?.contains(&signed.digest) || followed() {
             return Ok(signed);
         }
         let author = signed.sidecar.author;
