@@ -7,6 +7,7 @@
     reason = "a test that can't go on fails; that is what it is for"
 )]
 
+mod access;
 mod audit;
 mod branch;
 mod commands;
@@ -17,7 +18,11 @@ mod guide;
 mod history;
 mod identity;
 mod interop;
+mod members;
 mod output;
+mod policy;
 mod refusals;
+mod story;
 mod support;
+mod team;
 mod trust;

@@ -28,16 +28,23 @@ pub struct Run {
 impl World {
     /// A home and an empty repository.
     pub fn empty() -> Self {
+        let world = Self::of("alice");
+        world.git(&["init", "-q"]);
+        world
+    }
+
+    /// The home of somebody, and a folder for their work tree.
+    pub fn of(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");
         let project = folder.path().join("project");
         fs::create_dir_all(&home).unwrap();
         fs::create_dir_all(&project).unwrap();
-        let config = "[user]\n\tname = Alice\n\temail = alice@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgsign = false\n";
+        let config = format!(
+            "[user]\n\tname = {name}\n\temail = {name}@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgsign = false\n"
+        );
         fs::write(home.join(".gitconfig"), config).unwrap();
-        let world = Self { _folder: folder, home, project };
-        world.git(&["init", "-q"]);
-        world
+        Self { _folder: folder, home, project }
     }
 
     /// A store freshly made, with a clean work tree.
