@@ -139,6 +139,13 @@ impl Policy {
         self.environments.iter().cloned().chain(default)
     }
 
+    /// An environment whose name another one has already, without regard to case: they would share a folder on some file systems.
+    #[must_use]
+    pub fn twin_environment(&self) -> Option<&Environment> {
+        let mut seen = BTreeSet::new();
+        self.environments.iter().find(|environment| !seen.insert(environment.as_str().to_ascii_lowercase()))
+    }
+
     /// What people change of it, as YAML: environments, roles, members and rules.
     #[must_use]
     pub fn content(&self) -> String {
@@ -216,6 +223,9 @@ impl Document for Policy {
         }
         if self.members.keys().any(|name| name.as_str().starts_with(GUEST)) {
             return wrong("a member is called as guests are");
+        }
+        if self.twin_environment().is_some() {
+            return wrong("two environments have one name");
         }
         if self.names_collide() {
             return wrong("two members, roles or e-mail addresses have one name");
@@ -337,6 +347,7 @@ mod tests {
         refuse(|p| p.epoch = Epoch::FIRST.next());
         refuse(|p| p.roles.push("Alice".parse().unwrap()));
         refuse(|p| p.roles.clear());
+        refuse(|p| p.environments.push("Staging".parse().unwrap()));
         refuse(|p| p.members.values_mut().for_each(|m| m.roles.clear()));
         refuse(|p| {
             p.secrets.values_mut().for_each(|rule| rule.grant = Some(vec!["nobody".parse().unwrap()]));

@@ -216,6 +216,9 @@ fn check(policy: &Policy) -> Result<(), EditError> {
     if !policy.members.values().any(Member::is_admin) {
         return Err(EditError::LastAdmin);
     }
+    if let Some(environment) = policy.twin_environment() {
+        return Err(EditError::EnvironmentExists { environment: environment.clone() });
+    }
     policy.members.keys().try_for_each(demand_free_name)?;
     let patterns: Vec<&Pattern> = policy.secrets.keys().collect();
     for (at, first) in patterns.iter().enumerate() {

@@ -369,7 +369,7 @@ pub enum VaultError {
         time: Timestamp,
     },
     /// An environment that the policy would lose has living secrets.
-    #[error("the environment `{environment}` has {count} secrets")]
+    #[error("the environment `{environment}` still holds secrets: {count}")]
     EnvironmentInUse {
         /// Which.
         environment: Environment,
