@@ -61,6 +61,30 @@ fn bash_completes_over_its_word_breaks() {
 }
 
 #[test]
+fn members_roles_and_environments_are_completed_in_their_places() {
+    let world = world();
+    world.ok(&["members:add-machine", "deploy", "--roles", "deployers", "--yes", "-q"]);
+    for line in [
+        "vsecure members:show de",
+        "vsecure members remove -n de",
+        "vsecure access:why de",
+        "vsecure access:debt --member de",
+    ] {
+        assert_eq!(bash(&world, line), ["deploy", "deploy@machine.invalid"], "{line}");
+    }
+    assert_eq!(bash(&world, "vsecure access:why deploy prod"), ["production/API_KEY", "production/user-api/URL"]);
+    assert_eq!(bash(&world, "vsecure grant-access API"), ["API_KEY"]);
+    assert_eq!(bash(&world, "vsecure grant-access API_KEY --user al"), ["alice", "alice@example.com"]);
+    assert_eq!(bash(&world, "vsecure members:add request.yaml --roles dep"), ["deployers"]);
+    assert_eq!(
+        bash(&world, "vsecure members:accept staging/API_KEY prod"),
+        ["production/API_KEY", "production/user-api/URL"]
+    );
+    assert_eq!(bash(&world, "vsecure env:remove st"), ["staging"]);
+    assert_eq!(bash(&world, "vsecure trust:"), ["branch", "rewrite"]);
+}
+
+#[test]
 fn zsh_and_fish_complete_too() {
     let world = world();
     for complete in [zsh, fish] {

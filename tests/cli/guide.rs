@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::World;
+use crate::team::Team;
 
 /// The command lines of the guide's section that begins with `heading`.
 fn lines(heading: &str) -> Vec<String> {
@@ -22,6 +23,14 @@ fn lines(heading: &str) -> Vec<String> {
         section.lines().filter(|line| line.starts_with("vsecure ")).map(ToOwned::to_owned).collect();
     assert!(!lines.is_empty());
     lines
+}
+
+/// The JSON document of the guide's section that begins with `heading`.
+fn document(heading: &str) -> String {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
+    let section = guide.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let block = section.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
+    block.unwrap_or_else(|| panic!("no document in {heading}")).to_owned()
 }
 
 fn run_section(world: &World, heading: &str) {
@@ -76,6 +85,29 @@ fn metadata() {
         "owner": "john@example.com", "purpose": "Payment processing", "documentation": "https://wiki.company.com/api",
     });
     assert_eq!(described["metadata"], expected);
+}
+
+/// The guide's JSON document, and its command for an hour of access.
+#[test]
+fn access() {
+    let team = Team::with_secrets(&[("production/DATABASE_URL", "one")]);
+    let bob = team.joins("bob", "devops");
+    let john = team.joins("john", "");
+    bob.pull();
+    let document = document("Access");
+    team.alice.ok(&["policy:apply", &team.file("access.json", &document), "--yes"]);
+    team.alice.push();
+    bob.pull();
+    assert!(bob.opens("production/DATABASE_URL") && !team.alice.opens("production/DATABASE_URL"));
+    let shared: Vec<String> = lines("Access").into_iter().filter(|line| line.contains(" secrets:")).collect();
+    assert_eq!(shared.len(), 1, "{shared:?}");
+    shared.iter().for_each(|line| drop(bob.sh(line)));
+    bob.push();
+    john.pull();
+    assert_eq!(john.get("DATABASE_URL"), "one");
+    let grant = &john.json(&["access:grants"])["grants"][0];
+    let time = |key: &str| grant[key].as_str().unwrap().parse::<vsecure::model::Timestamp>().unwrap().unix();
+    assert_eq!(time("expires_at") - time("time"), 3600);
 }
 
 #[test]

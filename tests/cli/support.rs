@@ -190,12 +190,14 @@ impl World {
         let mut state = BTreeMap::new();
         collect(&self.project, &self.project, &mut state);
         collect(&self.home, &self.home, &mut state);
-        // Made by looking: a lock file that stays, a cache, the access log, git's own refreshed index and new loose objects that nothing names.
+        // Made by looking: a lock file that stays, caches of history and of a verified policy, the access log, git's own refreshed index
+        // and new loose objects that nothing names.
         state.retain(|name, _| {
             !name.contains(".git/vsecure/lock")
                 && !name.contains(".git/vsecure/audit")
                 && !name.contains(".git/vsecure/history")
                 && !name.contains(".git/objects")
+                && !name.ends_with(".chain.json")
         });
         state
     }

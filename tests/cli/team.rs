@@ -100,6 +100,11 @@ impl World {
         self.opens_bytes(&shown.bytes)
     }
 
+    /// Whether stock age opens the file of `path` in this clone with the key of `other`.
+    pub fn opens_for(&self, other: &Self, path: &str) -> bool {
+        other.opens_bytes(&fs::read(self.file(&format!("secrets/{path}.age"))).unwrap())
+    }
+
     fn opens_bytes(&self, file: &[u8]) -> bool {
         let mut age = self.command("age");
         age.arg("-d").arg("-i").arg(self.identity());
