@@ -67,7 +67,7 @@ fn git_finds_the_repository_sound_and_unchanged() {
     let log = world.git(&["log", "-1", "--format=%an %ae%n%(trailers:only)"]);
     assert_eq!(
         log.trim(),
-        "Alice alice@example.com\nVsecure-Change: delete\nVsecure-Path: staging/TEXT\nVsecure-Version: 1"
+        "alice alice@example.com\nVsecure-Change: delete\nVsecure-Path: staging/TEXT\nVsecure-Version: 1"
     );
 }
 
