@@ -46,20 +46,6 @@ struct Cached {
     lines: String,
 }
 
-/// What another branch's history has and HEAD's has not.
-#[derive(Debug, Clone, Default)]
-pub struct HistoryBeyond {
-    lines: String,
-}
-
-impl HistoryBeyond {
-    /// The commits that brought `path`, newest first.
-    #[must_use]
-    pub fn of(&self, path: &StorePath) -> Vec<HistoryEntry> {
-        self.lines.lines().filter_map(|line| parse_line(line, path.as_str())).collect()
-    }
-}
-
 impl Store {
     /// The commits of HEAD's history that brought `path`, a file below `secrets/`.
     ///
@@ -104,14 +90,14 @@ impl Store {
         }
     }
 
-    /// What `tip` has in its history and HEAD has not: walked anew each time.
+    /// The histories of all files below `secrets/` in what `tip` has in its history and HEAD has not: walked each time.
     ///
     /// # Errors
-    /// [`StoreError`] when the history can't be read.
-    pub fn history_beyond(&self, tip: &CommitId) -> Result<HistoryBeyond, StoreError> {
+    /// As for [`Store::history`].
+    pub fn histories_beyond(&self, tip: &CommitId) -> Result<BTreeMap<StorePath, PathHistory>, StoreError> {
         let mut range = vec![tip.to_string()];
         range.extend(self.head()?.map(|head| format!("^{head}")));
-        Ok(HistoryBeyond { lines: self.walk(&range, SECRETS)? })
+        Ok(by_path(&self.walk(&range, SECRETS)?, !self.is_shallow()?))
     }
 
     /// The cache's lines brought from the head they were made for to `head`.

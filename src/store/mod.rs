@@ -32,7 +32,7 @@ use std::time::Duration;
 pub use batch::{Batch, FileChange, Mode, Person};
 pub use error::StoreError;
 pub use files::Listed;
-pub use history::{HistoryBeyond, HistoryEntry, PathHistory};
+pub use history::{HistoryEntry, PathHistory};
 pub use ledger::{Ledger, MAX_LINE_BYTES, MAX_SEGMENT_BYTES};
 pub use path::{StorePath, StorePathError};
 pub use recover::Recovered;

@@ -3,14 +3,14 @@
 //! A version is the commit that brought its sidecar; its number comes from the sidecar, never from counting. Revisions that are
 //! not valid are not versions. Where two merged branches made the same version, each is named `4@<commit>`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use crate::model::{Digest, MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Timestamp, Version};
-use crate::store::{CommitId, HistoryBeyond, HistoryEntry, PathHistory};
+use crate::store::{CommitId, PathHistory, StorePath};
 
 use super::revision::Signed;
-use super::{Flaw, Notice, Reading, Vault, VaultError, layout};
+use super::{Notice, Reading, Vault, VaultError, layout};
 
 /// Why a text names no version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -213,21 +213,14 @@ impl Vault {
         let mut invalid = 0;
         // Oldest first: where two commits brought the same bytes, the first of them did.
         for entry in history.entries.iter().rev() {
-            match self.recorded(entry, path)? {
-                Some(Ok(recorded)) => revisions.push(recorded),
-                Some(Err(_)) => invalid += 1,
-                None => {}
+            let Some(blob) = &entry.blob else { continue };
+            let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
+            match Signed::verify(&self.authority, file, path) {
+                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
+                Err(_) => invalid += 1,
             }
         }
         Ok((revisions, invalid))
-    }
-
-    /// The revision that a commit brought, if some member signed it; none where it removed the file.
-    fn recorded(&self, entry: &HistoryEntry, path: &SecretPath) -> Result<Option<Result<Recorded, Flaw>>, VaultError> {
-        let Some(blob) = &entry.blob else { return Ok(None) };
-        let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
-        let signed = Signed::verify(&self.authority, file, path);
-        Ok(Some(signed.map(|signed| Recorded { signed, commit: Some(entry.commit), committed: true })))
     }
 
     /// Whether a later revision that counts names `signed` as what it follows, itself or through others: in this branch's history, or in the
@@ -238,18 +231,18 @@ impl Vault {
         }
         let path = &signed.sidecar.path;
         let (mut revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
-        for entry in self.history_beyond()?.of(&layout::sidecar(path)) {
-            revisions.extend(self.recorded(&entry, path)?.and_then(Result::ok));
+        if let Some(history) = self.beyond()?.get(&layout::sidecar(path)) {
+            revisions.extend(self.signed_in(path, history)?.0);
         }
         Ok(self.valid_among(&revisions)?.contains(&signed.digest))
     }
 
-    fn history_beyond(&self) -> Result<&HistoryBeyond, VaultError> {
+    fn beyond(&self) -> Result<&BTreeMap<StorePath, PathHistory>, VaultError> {
         if let Some(beyond) = self.beyond.get() {
             return Ok(beyond);
         }
         let trusted = self.trusted_commit()?.map(|commit| commit.parse()).transpose()?;
-        let beyond = trusted.map(|commit| self.store.history_beyond(&commit)).transpose()?.unwrap_or_default();
+        let beyond = trusted.map(|commit| self.store.histories_beyond(&commit)).transpose()?.unwrap_or_default();
         Ok(self.beyond.get_or_init(|| beyond))
     }
 

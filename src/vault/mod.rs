@@ -36,6 +36,7 @@ mod verify;
 mod write;
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub use verify::{Finding, Level, Verification, Verify};
 use crate::crypto::{Identity, VerifyingKey};
 use crate::model::{Acceptance, Environment, Epoch, GUEST, MemberName, SecretPath, StoreId, Timestamp};
 use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
-use crate::store::{HistoryBeyond, Person, Recovered, Store, StoreOptions};
+use crate::store::{PathHistory, Person, Recovered, Store, StoreOptions, StorePath};
 use authority::Authority;
 use grants::Grants;
 use revision::Signed;
@@ -183,7 +184,7 @@ pub struct Vault {
     accepted: OnceCell<Acceptance>,
     grants: OnceCell<Grants>,
     /// What the trusted branch's history has beyond this one's.
-    beyond: OnceCell<HistoryBeyond>,
+    beyond: OnceCell<BTreeMap<StorePath, PathHistory>>,
     /// Secrets of which a trusted branch put an older state back.
     refusals: Refusals,
     /// Sidecars that were verified already, by their bytes.
