@@ -4,6 +4,7 @@
 //! value is decrypted and encrypted anew, bound to its place; whoever adopts it answers for it.
 
 use crate::crypto::{self, SecretBytes};
+use crate::format::compare;
 use crate::model::{Change, Digest, MAX_SIDECAR_BYTES, MemberName, SecretPath, Sidecar, Version};
 use crate::policy::Action;
 use crate::store::FileChange;
@@ -24,8 +25,12 @@ pub struct Adoptable {
     pub reason: Option<VaultError>,
     /// What its sidecar states, where a member's signature verifies.
     pub stated: Option<Sidecar>,
-    /// Its value.
-    pub value: SecretBytes,
+    /// The last revision before it that counts, where there is one that lives and can be read.
+    pub before: Option<Sidecar>,
+    /// How its value differs from that one's, in words that hold no part of either; empty where it is the same.
+    pub difference: String,
+    /// Its value, which leaves the vault only as a new version.
+    value: SecretBytes,
     /// The work tree's age file, where that is what was looked at.
     age: Option<Vec<u8>>,
 }
@@ -52,9 +57,19 @@ impl Vault {
         let age = files.read(&layout::value(path), MAX_AGE_FILE_BYTES)?.ok_or_else(missing)?;
         let value = self.me()?.keys.iter().find_map(|key| crypto::open_unbound(&age, key).ok());
         let value = value.ok_or_else(|| VaultError::NotARecipient { path: path.clone() })?;
-        let signed_by = stated.as_ref().map(|it| it.author.clone());
-        let age = rev.is_none().then_some(age);
-        Ok(Adoptable { path: path.clone(), signed_by, reason, stated, value, age })
+        let before = self.last_valid(path).unwrap_or_default();
+        let difference =
+            before.as_ref().map(|before| compare(&before.value, &value).render(true, "", "")).unwrap_or_default();
+        Ok(Adoptable {
+            path: path.clone(),
+            signed_by: stated.as_ref().map(|it| it.author.clone()),
+            reason,
+            before: before.map(|before| before.sidecar),
+            difference,
+            stated,
+            value,
+            age: rev.is_none().then_some(age),
+        })
     }
 
     /// Signs for a state that was looked at: it becomes the next version.
@@ -97,6 +112,12 @@ impl Vault {
         let version = position.next_version().max(stated_next);
         let age = self.put_value(&mut sidecar, version, &adoptable.value)?;
         sidecar.exposed_to = adoptable.stated.iter().flat_map(|it| exposure(it, &sidecar.recipients)).collect();
+        if let Some(before) = position.current.as_ref().filter(|signed| !signed.sidecar.is_tombstone()) {
+            // An equal value keeps its debt, by whatever way it comes back.
+            let (before, holders) = (&before.sidecar, &sidecar.recipients);
+            let carried = self.exposed_after(&position, before, &adoptable.value, holders);
+            sidecar.exposed_to.extend(carried.unwrap_or_else(|_| exposure(before, holders)));
+        }
         sidecar.acknowledged = None;
         sidecar.next = None;
         let document = signed_by(self.me()?, &sidecar)?;

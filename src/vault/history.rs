@@ -198,11 +198,9 @@ impl Vault {
         Ok(counting.max_by_key(|recorded| recorded.signed.sidecar.revision))
     }
 
-    /// The newest value in the branch's history that counts, whatever the work tree has; none where it was deleted, or never was.
-    ///
-    /// # Errors
-    /// As for [`Vault::get`].
-    pub fn last_valid(&self, path: &SecretPath) -> Result<Option<Reading>, VaultError> {
+    /// The newest value in the branch's history that counts, whatever the work tree has; none where it was deleted, or never was. It is not
+    /// written down as read: it does not leave the vault.
+    pub(super) fn last_valid(&self, path: &SecretPath) -> Result<Option<Reading>, VaultError> {
         let newest = self.newest_recorded(path)?.filter(|recorded| !recorded.signed.sidecar.is_tombstone());
         newest.map(|recorded| self.reading_of(&recorded)).transpose()
     }

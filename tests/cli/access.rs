@@ -245,6 +245,28 @@ fn a_state_that_does_not_count_is_shown_masked_and_adopted() {
 }
 
 #[test]
+fn an_equal_value_keeps_its_debt_when_it_is_adopted() {
+    let (team, _bob, _) = team();
+    let alice = &team.alice;
+    alice.ok(&["members:remove", "bob", "--yes"]);
+    let recipient = alice.json(&["keys:show"])["keys"][0]["recipient"].as_str().unwrap().to_owned();
+    let by_hand = |value: &str| {
+        alice.sh(&format!(
+            "rm .vsecure/secrets/{A}.yaml; printf %s {value} | age -r {recipient} > .vsecure/secrets/{A}.age"
+        ));
+        let run = alice.run(&["adopt", A, "--yes"]);
+        assert!(run.code == 0 && !run.err.contains(CANARY), "{}", run.err);
+        run.err
+    };
+    let shown = by_hand(CANARY);
+    assert!(shown.contains("signed by nobody who is known") && shown.contains("its value is that of v1"), "{shown}");
+    assert_eq!(alice.debts(), [format!("{A} bob")]);
+    assert!(by_hand("other").contains("the value changed"));
+    alice.ok(&["update", A, "new"]);
+    assert!(alice.debts().is_empty());
+}
+
+#[test]
 fn a_rewritten_branch_is_an_error_until_somebody_says_it_is_right() {
     let (team, bob, john) = team();
     let alice = &team.alice;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vsecure::crypto::Identity;
-use vsecure::format::{compare, escape};
+use vsecure::format::escape;
 use vsecure::model::{Grant, MetadataValue, SecretPath};
 use vsecure::vault::{GrantEntry, GrantOutcome, GrantRequest, Grantee, Vault, VaultError};
 
@@ -190,7 +190,6 @@ fn adopt(app: &App, args: &AdoptArgs) -> anyhow::Result<()> {
     let (path, rev) = args.path.split_once('@').map_or((args.path.as_str(), None), |(path, rev)| (path, Some(rev)));
     let path = vault.path_said(path)?;
     let adoptable = vault.adoptable(&path, rev)?;
-    let before = vault.last_valid(&path)?;
     let who = adoptable.signed_by.as_ref().map_or_else(|| "nobody who is known".to_owned(), ToString::to_string);
     let at = rev.map_or_else(|| "in the work tree".to_owned(), |rev| format!("in {rev}"));
     let stated = adoptable.stated.as_ref().map_or_else(String::new, |stated| {
@@ -201,15 +200,13 @@ fn adopt(app: &App, args: &AdoptArgs) -> anyhow::Result<()> {
         Some(reason) => format!("it does not count: {}", told(reason)),
         None => "it counted there, and is not the present state here".to_owned(),
     });
-    match &before {
-        Some(before) => {
-            let label = format!("{path} v{}, which counts", before.sidecar.version);
-            let text = compare(&before.value, &adoptable.value).render(true, &label, "this state");
-            let same = "its value is that of the last version that counts";
-            app.output.say(if text.is_empty() { same } else { text.trim_end() });
+    app.output.say(&match &adoptable.before {
+        Some(before) if adoptable.difference.is_empty() => {
+            format!("its value is that of v{}, which counts", before.version)
         }
-        None => app.output.say("no state that counts is known before it"),
-    }
+        Some(before) => format!("beside v{}, which counts: {}", before.version, adoptable.difference.trim_end()),
+        None => "nothing that counts and that you can read is known before it".to_owned(),
+    });
     if !args.write.dry_run {
         ask(app, "Sign for it, and answer for it?")?;
     }
