@@ -32,3 +32,17 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_command_line_of_the_team_chapter_is_one() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/teams.md")).unwrap();
+    let world = World::empty();
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let lines: Vec<&str> = blocks.flat_map(str::lines).filter(|line| line.starts_with("vsecure ")).collect();
+    assert!(lines.len() > 20, "the chapter has lost its commands");
+    for line in lines {
+        let alone = line.split(['>', '|']).next().unwrap();
+        // Parsed as far as the help: a wrong option or value is an error before it.
+        world.sh(&format!("{alone} --help >/dev/null"));
+    }
+}
