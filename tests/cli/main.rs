@@ -26,3 +26,4 @@ mod story;
 mod support;
 mod team;
 mod trust;
+mod vectors;
