@@ -201,6 +201,8 @@ fn the_scan_refuses_each_kind_of_wrong_header() {
     check(&format!("{ctx}{x25519}-> a-grease\n{long}\n"), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}{x25519}junk\n"), HeaderError::Malformed);
     check(&format!("{ctx}->  X25519\n\n"), HeaderError::Malformed);
+    check(&format!("{ctx}{}", x25519.replace("A\n", "B\n")), HeaderError::Malformed);
+    check(&format!("{ctx}-> a-grease\nAAAAA\n{x25519}"), HeaderError::Malformed);
     check(&format!("{ctx}-> X25519 {}\n{}\n", "A".repeat(43), "A".repeat(65)), HeaderError::Malformed);
     assert_eq!(scan(b"hello", &holder), Err(HeaderError::NotAge));
     assert_eq!(scan(b"age-encryption.org/v1\n-> X", &holder), Err(HeaderError::Truncated));

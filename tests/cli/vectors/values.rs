@@ -323,6 +323,24 @@ fn grammar(base: &Base) -> Vec<Case> {
             &changed(&text, &first_body, &format!("{first_body}=")),
         ),
         edited(
+            "header-with-bits-left-over",
+            "malformed",
+            "A stanza's body whose last letter says more than fits into bytes.",
+            &changed(&text, &first_body, &bits_left_over(&first_body)),
+        ),
+        edited(
+            "header-with-a-letter-left-over",
+            "malformed",
+            "A stanza's body with a letter that makes no byte.",
+            &changed(&text, &first_body, &first_body[..41]),
+        ),
+        edited(
+            "header-with-bits-left-over-in-the-mac",
+            "malformed",
+            "A MAC whose last letter says more than fits into bytes.",
+            &changed(&text, &mac, &bits_left_over(&mac)),
+        ),
+        edited(
             "header-without-body",
             "malformed",
             "A stanza whose body is left out.",
@@ -350,6 +368,14 @@ fn grammar(base: &Base) -> Vec<Case> {
             &exchanged(&text),
         ),
     ]
+}
+
+/// 43 letters of base64 with other bits behind their 32 bytes.
+fn bits_left_over(encoded: &str) -> String {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (start, last) = encoded.split_at(42);
+    let at = ALPHABET.find(last).unwrap();
+    format!("{start}{}", &ALPHABET[at + 1..at + 2])
 }
 
 /// The header with its two last stanzas in the other order.
