@@ -53,7 +53,7 @@ impl Base {
     pub fn policy_body(&self) -> String {
         let member = |it: &Person| {
             format!(
-                "  \"{0}\":\n    email: \"{0}@example.com\"\n    roles: []\n    keys:\n      - recipient: \"{1}\"\n        signing: \"{2}\"\n",
+                "  \"{0}\":\n    email: \"{0}@example.com\"\n    roles: []\n    keys:\n      - recipient: \"{1}\"\n        signing: \"{2}\"\n    lost: []\n",
                 it.name,
                 it.recipient,
                 it.verifying_key()

@@ -24,7 +24,9 @@ use std::time::{Duration, Instant};
 use crate::support::{CANARY, Run, World};
 use base::Base;
 use sign::Person;
-use vector::{Case, files_below, write_files};
+use vector::{Case, write_files};
+
+pub use vector::files_below;
 
 /// No vector may take longer: not a measurement, but a guard against hanging.
 const SECONDS: &str = "10";

@@ -192,7 +192,7 @@ fn places() -> Vec<Case> {
             .special(POLICY, Special::Pipe),
         not_plain("place-socket-for-a-value", "A socket where the age file should be.").special(VALUE, Special::Socket),
         not_plain("place-submodule-for-the-store", "The store is a submodule: it has a `.git` file of its own.")
-            .with(".git", "gitdir: ../.git/modules/store\n"),
+            .special(".git", Special::GitFile),
         not_plain("place-repository-for-the-store", "The store is a repository of its own.")
             .special(".git", Special::GitFolder),
     ]

@@ -120,6 +120,17 @@ fn signed(base: &Base) -> Vec<Case> {
             "delete:\n      - \"alice\"",
             "delete:\n      - \"carol\"",
         ),
+        edit(
+            "policy-member-without-keys",
+            "inconsistent",
+            "A member without keys.",
+            &format!(
+                "    keys:\n      - recipient: \"{}\"\n        signing: \"{}\"\n",
+                base.rita.recipient,
+                base.rita.verifying_key()
+            ),
+            "    keys: []\n",
+        ),
         large("policy-open-brackets", "A million open brackets.", "[", 1_000_000),
         large("policy-block-lists", "500,000 nested block lists.", "- ", 500_000),
         large("policy-anchors", "300,000 anchors.", "&a ", 300_000),
@@ -132,7 +143,7 @@ fn signed(base: &Base) -> Vec<Case> {
 fn keys(base: &Base) -> Vec<Case> {
     let body = base.policy_body();
     let edit = |name: &str, about: &str, from: &str, to: &str| {
-        case(name, "inconsistent", about).with(POLICY, base.signed_policy(&changed(&body, from, to)))
+        case(name, "bad-key", about).with(POLICY, base.signed_policy(&changed(&body, from, to)))
     };
     let rita = &base.rita;
     let zeros = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z";
@@ -175,16 +186,6 @@ fn keys(base: &Base) -> Vec<Case> {
             "A signing key of 33 bytes.",
             &rita.verifying_key(),
             &ssh_key(&[&point.to_bytes()[..], &[0]].concat()),
-        ),
-        edit(
-            "policy-member-without-keys",
-            "A member without keys.",
-            &format!(
-                "    keys:\n      - recipient: \"{}\"\n        signing: \"{}\"\n",
-                rita.recipient,
-                rita.verifying_key()
-            ),
-            "    keys: []\n",
         ),
     ]
 }

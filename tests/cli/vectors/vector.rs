@@ -60,6 +60,8 @@ pub enum Special {
     LinkToItself,
     LinkToNothing,
     GitFolder,
+    /// The file that a submodule's work tree has for a git directory.
+    GitFile,
 }
 
 /// A vector with its files, by name.
@@ -190,6 +192,7 @@ impl Special {
             Self::Socket => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
             Self::LinkToItself => symlink(path, path).unwrap(),
             Self::LinkToNothing => symlink("nowhere", path).unwrap(),
+            Self::GitFile => fs::write(path, "gitdir: ../.git/modules/store\n").unwrap(),
             Self::GitFolder => {
                 fs::create_dir(path).unwrap();
                 fs::write(path.join("HEAD"), "ref: refs/heads/main\n").unwrap();
