@@ -78,14 +78,15 @@ impl Store {
     /// The place of a new store: at the root of the work tree around `start`, or in `start` itself with `here`. Nothing is made yet.
     ///
     /// # Errors
-    /// [`StoreError::NoRepository`] outside a work tree, [`StoreError::StoreExists`] when there is one.
+    /// [`StoreError::NoRepository`] outside a work tree, [`StoreError::StoreExists`] when there is one, [`StoreError::NotPlain`] when a link or
+    /// file is in its place.
     pub fn locate_new(start: &Path, here: bool, options: StoreOptions) -> Result<Self, StoreError> {
         let start = fs::canonicalize(start).map_err(|error| StoreError::io(start, error))?;
         let git = git_place(&start, &start)?.ok_or_else(|| StoreError::NoRepository { start: start.clone() })?;
         let root = if here { start } else { git.work_tree.clone() }.join(STORE);
         let prefix = prefix_of(&git.work_tree, &root)?;
         let store = Self { root, git: Some(GitPlace { prefix, ..git }), options, repository: OnceCell::new() };
-        if store.root.symlink_metadata().is_ok() && !store.is_left_over()? {
+        if plain_folder(&store.root)? && !store.is_left_over()? {
             return Err(StoreError::StoreExists { root: store.root });
         }
         Ok(store)

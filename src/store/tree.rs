@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags};
+use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Tree as GitTree, TreeEntry};
 
 use super::{Listed, Store, StoreError, StorePath};
 
@@ -119,11 +119,10 @@ impl Store {
     pub fn tree_of(&self, commit: &CommitId) -> Result<Tree<'_>, StoreError> {
         let repository = self.repository()?;
         let tree = repository.find_commit(commit.0)?.tree()?;
-        let root = match tree.get_path(self.git()?.prefix.as_ref()) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Some(entry.id()),
-            Ok(_) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
-            Err(error) if error.code() == ErrorCode::NotFound => None,
-            Err(error) => return Err(error.into()),
+        let root = match entry(repository, tree, &self.git()?.prefix)? {
+            Some(entry) if entry.kind() == Some(ObjectType::Tree) => Some(entry.id()),
+            Some(_) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
+            None => None,
         };
         Ok(Tree { repository, root })
     }
@@ -166,6 +165,27 @@ impl Store {
     }
 }
 
+/// The entry at `path` below `folder`; none when there is none. A link, submodule or file in the place of a folder is an error: what a work tree
+/// has there is not what the commit says.
+fn entry<'a>(
+    repository: &'a Repository,
+    mut folder: GitTree<'a>,
+    path: &str,
+) -> Result<Option<TreeEntry<'static>>, StoreError> {
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let Some(entry) = folder.get_name(segment).map(|entry| entry.to_owned()) else { return Ok(None) };
+        if segments.peek().is_none() {
+            return Ok(Some(entry));
+        }
+        if entry.kind() != Some(ObjectType::Tree) {
+            return Err(StoreError::NotPlain { path: path.to_owned() });
+        }
+        folder = repository.find_tree(entry.id())?;
+    }
+    Ok(None)
+}
+
 fn read_blob(repository: &Repository, id: Oid, max: u64, path: &str) -> Result<Vec<u8>, StoreError> {
     let odb = repository.odb()?;
     let (size, kind) = odb.read_header(id)?;
@@ -191,13 +211,12 @@ impl Tree<'_> {
     /// The id of the file `path`; none when there is no such file.
     pub(super) fn blob(&self, path: &StorePath) -> Result<Option<BlobId>, StoreError> {
         let Some(root) = self.root else { return Ok(None) };
-        match self.repository.find_tree(root)?.get_path(path.as_str().as_ref()) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
+        match entry(self.repository, self.repository.find_tree(root)?, path.as_str())? {
+            Some(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
                 Ok(Some(BlobId(entry.id())))
             }
-            Ok(_) => Err(StoreError::NotPlain { path: path.to_string() }),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Some(_) => Err(StoreError::NotPlain { path: path.to_string() }),
+            None => Ok(None),
         }
     }
 
@@ -207,11 +226,10 @@ impl Tree<'_> {
     /// [`StoreError::NotPlain`] when something else is in its place, or git's.
     pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
         let Some(root) = self.root else { return Ok(Listed::default()) };
-        let start = match self.repository.find_tree(root)?.get_path(folder.as_str().as_ref()) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
-            Ok(_) => return Err(StoreError::NotPlain { path: folder.to_string() }),
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Listed::default()),
-            Err(error) => return Err(error.into()),
+        let start = match entry(self.repository, self.repository.find_tree(root)?, folder.as_str())? {
+            Some(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
+            Some(_) => return Err(StoreError::NotPlain { path: folder.to_string() }),
+            None => return Ok(Listed::default()),
         };
         self.walk(Some(folder.clone()), start)
     }
