@@ -9,8 +9,8 @@ use super::{Store, StoreError};
 const MAX_STDERR_CHARS: usize = 2000;
 
 impl Store {
-    /// A git that runs no hook, fsmonitor or pager and sees neither git's variables (a hook sets `GIT_INDEX_FILE`) nor ours (they
-    /// hold secrets).
+    /// A git that runs no hook, fsmonitor or pager, takes history as it was committed, and sees neither git's variables (a hook sets
+    /// `GIT_INDEX_FILE`) nor ours (they hold secrets).
     pub(super) fn git_command(&self) -> Result<Command, StoreError> {
         let mut command = Command::new(&self.options.git_program);
         for (name, _) in std::env::vars_os() {
@@ -20,6 +20,7 @@ impl Store {
             }
         }
         command.env("LC_ALL", "C").env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_TERMINAL_PROMPT", "0");
+        command.env("GIT_GRAFT_FILE", "/dev/null");
         command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_OPTIONAL_LOCKS", "0");
         command.args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
         command.arg("-C").arg(&self.git()?.work_tree);
