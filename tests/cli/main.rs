@@ -16,6 +16,7 @@ mod documents;
 mod git;
 mod guide;
 mod history;
+mod hostile_names;
 mod hostile_repository;
 mod identity;
 mod interop;
