@@ -12,6 +12,7 @@ mod audit;
 mod branch;
 mod commands;
 mod completion;
+mod corpora;
 mod documents;
 mod git;
 mod guide;

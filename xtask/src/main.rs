@@ -1,5 +1,7 @@
 //! The project's chores: `cargo xtask test` runs every test there is.
 
+mod fuzz;
+
 use std::env;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -18,12 +20,14 @@ const TOOLS: [(&str, &str); 11] = [
     ("fish", "fish"),
 ];
 
-const HELP: &str = "cargo xtask test    every test: the library's, the command's, the documents'";
+const HELP: &str = "cargo xtask test              every test: the library's, the command's, the documents'
+cargo xtask fuzz [SECONDS]    every fuzz target for so long, 60 seconds when not said";
 
 #[expect(clippy::print_stderr, reason = "a chore tells people what it does")]
 fn main() -> ExitCode {
     let done = match env::args().nth(1).as_deref() {
         Some("test") => test(),
+        Some("fuzz") => fuzz::run(env::args().nth(2).as_deref()),
         _ => Err(HELP.to_owned()),
     };
     match done {
