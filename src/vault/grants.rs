@@ -5,7 +5,7 @@ use crate::model::{
     Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span,
 };
 use crate::policy::{Action, verified};
-use crate::store::{FileChange, StorePath};
+use crate::store::{FileChange, StoreError, StorePath};
 
 use super::authority::Authority;
 use super::error::Flaw;
@@ -81,7 +81,15 @@ pub(super) fn load(files: &dyn Files, authority: &Authority) -> Result<Grants, V
     let listed = files.list(&layout::place(layout::GRANTS))?;
     grants.refused.extend(listed.others.into_iter().map(|file| VaultError::Refused { file, flaw: Flaw::NotPlain }));
     for place in listed.files {
-        let file = files.read(&place, MAX_GRANT_BYTES as u64)?.unwrap_or_default();
+        let file = match files.read(&place, MAX_GRANT_BYTES as u64) {
+            Ok(file) => file.unwrap_or_default(),
+            // One bad file must not stand in the way of all that asks for grants.
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::NotPlain { .. })) => {
+                grants.refused.push(error.into());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match verify(authority, &place, &file) {
             Ok(grant) => grants.all.push(grant),
             Err(flaw) => grants.refused.push(refused(&place, flaw)),
