@@ -24,6 +24,9 @@ pub struct Vector {
     pub kind: String,
     /// The exit code.
     pub exit: i32,
+    /// Whose key the commands are run with.
+    #[serde(default = "alice", skip_serializing_if = "is_alice")]
+    pub seen_by: String,
     /// The commands that refuse it, of `get`, `describe` and `list`; the others must succeed.
     pub refused_by: BTreeSet<String>,
     /// Files too large to be stored, and how they are made.
@@ -38,6 +41,14 @@ pub struct Vector {
     /// Things put where a plain file is expected.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub special: BTreeMap<String, Special>,
+}
+
+fn alice() -> String {
+    "alice".to_owned()
+}
+
+fn is_alice(name: &str) -> bool {
+    name == "alice"
 }
 
 /// How a large file is made.
@@ -78,6 +89,7 @@ pub fn case(name: &str, kind: &str, about: &str) -> Case {
         about: about.to_owned(),
         kind: kind.to_owned(),
         exit: 6,
+        seen_by: alice(),
         refused_by: ["get", "describe", "list"].map(ToOwned::to_owned).into(),
         made: BTreeMap::new(),
         removed: BTreeSet::new(),
@@ -116,6 +128,11 @@ impl Case {
     /// Refused by these commands only: what a list or a description doesn't open, it can't refuse.
     pub fn by(mut self, commands: &[&str]) -> Self {
         self.vector.refused_by = commands.iter().map(|command| (*command).to_owned()).collect();
+        self
+    }
+
+    pub fn seen_by(mut self, person: &str) -> Self {
+        person.clone_into(&mut self.vector.seen_by);
         self
     }
 
@@ -182,6 +199,7 @@ impl Recipe {
 
 impl Special {
     fn put(self, path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let _ = fs::remove_file(path);
         match self {
             Self::Folder => fs::create_dir(path).unwrap(),
