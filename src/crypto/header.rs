@@ -60,11 +60,11 @@ struct Stanza<'a> {
     body_bytes: usize,
 }
 
-/// Scans the header of `file`, whose readers ought to be `holders`.
+/// Scans the header of `file`, whose readers ought to be `holders`, and gives the argument of its context.
 ///
 /// # Errors
 /// [`HeaderError`] for everything but exactly one context stanza, one stanza for each of `holders`, and at most one grease stanza.
-pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<(), HeaderError> {
+pub fn scan<'a>(file: &'a [u8], holders: &[Fingerprint]) -> Result<&'a str, HeaderError> {
     let stanzas = stanzas(file)?;
     let (first, rest) = stanzas.split_first().ok_or(HeaderError::NoContext)?;
     let contexts = stanzas.iter().filter(|stanza| stanza.tag == CONTEXT_TAG).count();
@@ -73,13 +73,12 @@ pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<(), HeaderError> {
         rest.iter().chain([first]).try_for_each(|stanza| check_kind(stanza).map(drop))?;
         return Err(HeaderError::NoContext);
     }
-    let fits = match first.args.as_slice() {
-        [argument] => first.tag == CONTEXT_TAG && first.body_bytes == 0 && Context::is_argument(argument),
-        _ => false,
+    let stated = match first.args.as_slice() {
+        [argument] if first.tag == CONTEXT_TAG && first.body_bytes == 0 => Some(*argument),
+        _ => None,
     };
-    if contexts != 1 || !fits {
-        return Err(HeaderError::BadContext);
-    }
+    let stated = stated.filter(|argument| contexts == 1 && Context::is_argument(argument));
+    let stated = stated.ok_or(HeaderError::BadContext)?;
     let mut readers = 0;
     let mut grease = 0;
     for stanza in rest {
@@ -96,7 +95,7 @@ pub fn scan(file: &[u8], holders: &[Fingerprint]) -> Result<(), HeaderError> {
     if readers != holders.len() {
         return Err(HeaderError::OtherRecipients);
     }
-    Ok(())
+    Ok(stated)
 }
 
 /// Scans the header of `file`, which another tool may have made.

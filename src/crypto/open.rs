@@ -69,6 +69,16 @@ impl age::Identity for Hinted<'_> {
     }
 }
 
+/// Checks all of `file` that can be checked without a key: its header, and that it says to be the value of the place `context`. Whether that is true
+/// only who can open it can tell.
+///
+/// # Errors
+/// [`OpenError::Header`], [`OpenError::WrongContext`].
+pub fn inspect(file: &[u8], context: &Context, holders: &[Fingerprint]) -> Result<(), OpenError> {
+    let stated = scan(file, holders).map_err(OpenError::Header)?;
+    if stated == context.argument() { Ok(()) } else { Err(OpenError::WrongContext) }
+}
+
 /// Opens `file`, which is to be the value of the place `context`, encrypted to `holders` in that order.
 ///
 /// # Errors
@@ -79,7 +89,7 @@ pub fn open(
     holders: &[Fingerprint],
     identity: &Identity,
 ) -> Result<SecretBytes, OpenError> {
-    scan(file, holders).map_err(OpenError::Header)?;
+    inspect(file, context, holders)?;
     let mine = identity.recipient().fingerprint();
     let key = identity.to_age().ok_or(OpenError::NotARecipient)?;
     let mismatch = Cell::new(false);

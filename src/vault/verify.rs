@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::crypto::{self, Namespace};
+use crate::crypto::{self, Context, Namespace};
 use crate::model::{
     Acceptance, Digest, Fingerprint, Grant, MAX_REQUEST_BYTES, MAX_SIDECAR_BYTES, MemberName, Policy, Request,
     SecretPath,
@@ -379,8 +379,10 @@ impl Check<'_> {
         if file.len() as u64 != stated.size || Digest::of(&file) != stated.sha256 {
             return Err(refused(Flaw::ValueReplaced));
         }
-        let holders: Vec<Fingerprint> = signed.sidecar.recipients.iter().map(|holder| holder.key).collect();
-        crypto::scan(&file, &holders).map_err(|error| refused(Flaw::Value(crypto::OpenError::Header(error))))
+        let sidecar = &signed.sidecar;
+        let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
+        let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
+        crypto::inspect(&file, &context, &holders).map_err(|error| refused(Flaw::Value(error)))
     }
 
     /// Files that no store has: plaintext left behind, or something hidden.

@@ -135,9 +135,8 @@ fn accepted(base: &Base) -> Vec<Case> {
     let right = all.map(|line| line + "\n").concat();
     let others = format!("{}\n", "0".repeat(64));
     let doubled = format!("{of_a}\n{of_a}\n");
-    let mut good =
-        naming("accepted", "", "A good list: nothing is refused.", &right).with(&place(&right), right.clone()).by(&[]);
-    good.vector.exit = 0;
+    let good =
+        naming("accepted", "", "A good list: nothing is refused.", &right).with(&place(&right), right.clone()).good();
     vec![
         good,
         naming(
@@ -205,13 +204,12 @@ fn grants(base: &Base) -> Vec<Case> {
     let by_alice =
         |name: &str, about: &str, from: &str, to: &str| by(name, about, &changed(&grant, from, to), &base.alice);
     let as_rita = changed(&grant, "author: \"alice\"", "author: \"rita\"");
-    let mut good = by("grant-in-force", "A good grant: nothing is refused.", &grant, &base.alice).by(&[]);
-    good.vector.kind = String::new();
-    good.vector.exit = 0;
+    let good = by("grant-in-force", "A good grant: nothing is refused.", &grant, &base.alice).good();
     // The right one lies beside it: the guest is known, and what is too large is left out.
     let mut large = good
         .clone()
         .made("grants/ffffffffffffffffffffffffffffffff.yaml", Recipe::Texts(vec![("0".to_owned(), 65_537)]));
+    large.vector.refused_by.insert("verify".to_owned());
     large.name = "grant-beside-one-too-large".to_owned();
     large.vector.about = "A good grant beside a file too large to be one, which hides nothing else.".to_owned();
     vec![

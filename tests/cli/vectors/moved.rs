@@ -157,7 +157,7 @@ fn bound(base: &Base) -> Vec<Case> {
         forged,
     );
     context_forged.vector.kind = "tampered".to_owned();
-    all.push(context_forged);
+    all.push(context_forged.by_key());
     all
 }
 

@@ -27,7 +27,7 @@ pub struct Vector {
     /// Whose key the commands are run with.
     #[serde(default = "alice", skip_serializing_if = "is_alice")]
     pub seen_by: String,
-    /// The commands that refuse it, of `get`, `describe` and `list`; the others must succeed.
+    /// The commands that refuse it, of `get`, `describe`, `list` and `verify`; the others must succeed.
     pub refused_by: BTreeSet<String>,
     /// Files too large to be stored, and how they are made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -83,14 +83,14 @@ pub struct Case {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// A vector that all three commands refuse, until said otherwise.
+/// A vector that all commands refuse, until said otherwise.
 pub fn case(name: &str, kind: &str, about: &str) -> Case {
     let vector = Vector {
         about: about.to_owned(),
         kind: kind.to_owned(),
         exit: 6,
         seen_by: alice(),
-        refused_by: ["get", "describe", "list"].map(ToOwned::to_owned).into(),
+        refused_by: ["get", "describe", "list", "verify"].map(ToOwned::to_owned).into(),
         made: BTreeMap::new(),
         removed: BTreeSet::new(),
         linked: BTreeSet::new(),
@@ -125,9 +125,22 @@ impl Case {
         self
     }
 
-    /// Refused by these commands only: what a list or a description doesn't open, it can't refuse.
+    /// Refused by these commands only, and found by `verify`: what a list or a description doesn't open, it can't refuse.
     pub fn by(mut self, commands: &[&str]) -> Self {
-        self.vector.refused_by = commands.iter().map(|command| (*command).to_owned()).collect();
+        self.vector.refused_by = commands.iter().chain(&["verify"]).map(|command| (*command).to_owned()).collect();
+        self
+    }
+
+    /// Not found by `verify` either: that takes a key.
+    pub fn by_key(mut self) -> Self {
+        self.vector.refused_by = BTreeSet::from(["get".to_owned()]);
+        self
+    }
+
+    /// A good store, or one in which what is bad hides nothing.
+    pub fn good(mut self) -> Self {
+        (self.vector.exit, self.vector.kind) = (0, String::new());
+        self.vector.refused_by.clear();
         self
     }
 
