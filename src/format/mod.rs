@@ -10,4 +10,4 @@ mod terminal;
 pub use diff::{FieldChange, ValueDiff, compare};
 pub use generate::{GenerateError, Generator, GeneratorError};
 pub use pick::{PickError, pick};
-pub use terminal::{escape, escape_lines};
+pub use terminal::{escape, escape_json, escape_lines};

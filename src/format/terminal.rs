@@ -31,6 +31,17 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     escape_but(text, |c| c == '\n' || c == '\t')
 }
 
+/// JSON that says the same and is safe for a terminal: what JSON leaves as it is within strings, and a terminal doesn't, as `\\uXXXX`.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let keep = |c: char| is_plain(c) || c == '\n';
+    if json.chars().all(keep) {
+        return Cow::Borrowed(json);
+    }
+    let escaped = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+    Cow::Owned(json.chars().map(|c| if keep(c) { c.to_string() } else { escaped(c) }).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +53,17 @@ mod tests {
         assert_eq!(escape("a\u{202e}b\u{200d}c\u{9b}d\r\n"), "a\\u{202e}b\\u{200d}c\\u{9b}d\\u{d}\\u{a}");
         assert_eq!(escape_lines("a\n\tb\u{7}"), "a\n\tb\\u{7}");
         assert!(matches!(escape("übung – 秘密 🔑"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn escaped_json_says_the_same() {
+        let text = "a\u{1b}\u{9b}\u{202e}b\u{200d}\u{feff}\u{e0041}\n\t\"\\é🔑";
+        let json = format!("{:#}", serde_json::json!({ text: [text] }));
+        let safe = escape_json(&json);
+        assert!(safe.chars().all(|c| is_plain(c) || c == '\n'), "{safe}");
+        assert!(safe.contains("\\u202eb\\u200d\\ufeff\\udb40\\udc41"), "{safe}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), serde_json::json!({ text: [text] }));
+        assert!(matches!(escape_json("{\n  \"é\": 1\n}"), Cow::Borrowed(_)));
     }
 
     proptest! {

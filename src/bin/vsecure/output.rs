@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
-use vsecure::format::{escape, escape_lines};
+use vsecure::format::{escape, escape_json, escape_lines};
 use vsecure::model::{Change, Sidecar};
 use vsecure::vault::Outcome;
 
@@ -44,7 +44,7 @@ impl Output {
     /// # Errors
     /// When standard output can't be written.
     pub fn value(self, value: &Value) -> io::Result<()> {
-        self.line(&format!("{value:#}"))
+        self.line(&escape_json(&format!("{value:#}")))
     }
 
     /// Says something by the way.
