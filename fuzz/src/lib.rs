@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use vsecure::crypto::{
-    Context, Identity, Namespace, NoPassphrase, Recipient, SecretBytes, VerifyingKey, open, parse_identities, scan,
-    seal, sign_document, verify_document,
+    Context, Identity, Namespace, NoPassphrase, Recipient, SecretBytes, VerifyingKey, open, open_unbound,
+    parse_identities, scan, seal, sign_document, verify_document,
 };
 use vsecure::format::{Generator, compare, escape, pick};
 use vsecure::model::{
@@ -47,6 +47,8 @@ static CONTEXT: LazyLock<Context> = LazyLock::new(|| {
 
 /// An age file: whatever passes the scan, age's own parser has to take, and only an authentic file opens.
 pub fn header(data: &[u8]) {
+    // For looking at what another tool made, and what does not count: refused or opened, and never more.
+    let _ = open_unbound(data, &ALICE);
     let mine = ALICE.recipient().fingerprint();
     for holders in [&[][..], &[mine], &[mine, Fingerprint::over(b"another")]] {
         if scan(data, holders).is_ok() {

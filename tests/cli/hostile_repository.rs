@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{CANARY, World};
 
 /// Everything that the program does in a repository; what each ends with is not the matter here.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 28] = [
     "get production/A",
     "get production/A --version 1",
     "get production/A --at HEAD~1",
@@ -19,6 +19,10 @@ const COMMANDS: [&str; 24] = [
     "versions production/A --all",
     "diff production/A --reveal",
     "status",
+    "doctor",
+    "verify",
+    "verify HEAD~1..HEAD",
+    "verify --base HEAD~1 HEAD",
     "trust",
     "update production/A three",
     "update production/A four --no-commit",
