@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{CANARY, World};
 
 /// Everything that the program does in a repository; what each ends with is not the matter here.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 32] = [
     "get production/A",
     "get production/A --version 1",
     "get production/A --at HEAD~1",
@@ -37,6 +37,10 @@ const COMMANDS: [&str; 28] = [
     "set production/A five",
     "init",
     "--store . get production/A",
+    "audit:logs",
+    "audit:verify",
+    "revert HEAD~1",
+    "trust --export",
 ];
 
 /// A way to have a program run.
@@ -186,6 +190,7 @@ fn settings_that_lead_elsewhere_lead_no_write_of_ours_there() {
         "echo $HOME/elsewhere/objects > .git/objects/info/alternates",
         "git config core.attributesFile $HOME/elsewhere/a; git config core.excludesFile $HOME/elsewhere/b",
         "git config commit.template $HOME/elsewhere/objects/t; git config core.logAllRefUpdates always",
+        "rm -rf .git/vsecure; ln -s $HOME/elsewhere .git/vsecure",
         "rm -rf .vsecure/secrets/staging; ln -s $HOME/elsewhere .vsecure/secrets/staging",
         "mv .vsecure/secrets $HOME/moved; ln -s $HOME/elsewhere .vsecure/secrets",
         "rm -rf .vsecure; ln -s $HOME/elsewhere .vsecure",
