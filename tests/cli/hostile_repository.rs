@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{CANARY, World};
 
-/// Everything that the program does in a repository; what each ends with is not the matter here.
+/// Everything that the program does in a repository, but for what goes over the network: that is git's, with its configuration. What each ends with is
+/// not the matter here.
 const COMMANDS: [&str; 32] = [
     "get production/A",
     "get production/A --version 1",
