@@ -10,6 +10,7 @@
 //! - [`store`]: the only user of git; it moves opaque bytes.
 //! - [`crypto`]: the only user of age; seal, open, sign, verify.
 //! - [`model`]: validated data without I/O: names, numbers, times, sidecars, policies.
+//! - [`private`]: small files of this user's own, whole or not there.
 //!
 //! The library never prints, never prompts except through [`crypto::PassphraseSource`], and reads no environment variable
 //! itself; the git library reads git's own configuration.
@@ -19,5 +20,6 @@ pub mod crypto;
 pub mod format;
 pub mod model;
 pub mod policy;
+pub mod private;
 pub mod store;
 pub mod vault;

@@ -1,13 +1,14 @@
 //! Identity files: read with ssh's rule for permissions, written once and never over another.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::identity::Identity;
 use super::secret::SecretBytes;
 use crate::model::Timestamp;
+use crate::private;
 
 const MAX_BYTES: u64 = 64 * 1024;
 const OTHERS: u32 = 0o077;
@@ -95,18 +96,13 @@ pub fn read_identity_file(path: &Path) -> Result<(SecretBytes, Option<IdentityWa
 /// [`IdentityFileError`].
 pub fn write_new_identity_file(path: &Path, identity: &Identity, created: Timestamp) -> Result<(), IdentityFileError> {
     let line = identity.to_secret_line().ok_or(IdentityFileError::NotAnAgeKey)?;
-    let write = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
-        writeln!(file, "# created: {created}\n# public key: {}", identity.recipient())?;
-        file.write_all(line.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| match source.kind() {
+    let mut text = format!("# created: {created}\n# public key: {}\n", identity.recipient()).into_bytes();
+    // Reserved in full, so that no key is left behind by a growing buffer.
+    let mut content = zeroize::Zeroizing::new(Vec::with_capacity(text.len() + line.as_bytes().len() + 1));
+    content.append(&mut text);
+    content.extend_from_slice(line.as_bytes());
+    content.push(b'\n');
+    private::create(path, &content).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => IdentityFileError::AlreadyExists { path: path.to_owned() },
         _ => IdentityFileError::Io { path: path.to_owned(), source },
     })

@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{Chain, Summary};
 use crate::model::{Digest, Epoch, SecretPath, StoreId};
+use crate::private;
 
 const FORMAT: u32 = 1;
 
@@ -330,17 +331,7 @@ impl Pins {
     }
 
     fn save_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), PinError> {
-        let write = || {
-            let folder = path.parent().unwrap_or(&self.directory);
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let mut file =
-                tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
-            File::open(folder)?.sync_all()
-        };
-        write().map_err(|source| PinError::Io { path: path.to_owned(), source })
+        private::replace(path, bytes).map_err(|source| PinError::Io { path: path.to_owned(), source })
     }
 }
 
@@ -355,6 +346,8 @@ fn load<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, PinError
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::lock;
 use super::tree::{BlobId, CommitId};
 use super::{Store, StoreError, StorePath};
+use crate::private;
 
 const FORMAT: &str = "vsecure-history/1";
 const SECRETS: &str = "secrets";
@@ -174,10 +175,9 @@ impl Store {
         let folder = self.git()?.shared_state();
         lock::private_folder(&folder)?;
         let write = || {
-            // Such a file is private by itself.
-            let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
-            writeln!(aside, "{FORMAT} {head} {shallow} {}", lines.len())?;
-            aside.write_all(lines.as_bytes())?;
+            let mut aside = private::aside(&folder)?;
+            let first = format!("{FORMAT} {head} {shallow} {}\n", lines.len());
+            aside.write_all((first + lines).as_bytes())?;
             aside.persist(file).map_err(|error| error.error)
         };
         write().map(drop).map_err(|error| StoreError::io(file, error))

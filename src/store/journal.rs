@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::locate::GitPlace;
 use super::lock;
+use super::refs::Head;
 use super::{StoreError, StorePath};
 
 const FORMAT: u32 = 1;
@@ -21,6 +22,8 @@ pub(super) struct Journal {
     format: u32,
     /// Random; part of the name of every file that the transaction makes for itself.
     id: String,
+    /// The store's path within the work tree, which may have several.
+    store: String,
     /// The branch; none when HEAD is detached.
     pub(super) branch: Option<String>,
     old: Option<String>,
@@ -71,13 +74,25 @@ impl JournalChange {
 
 impl Journal {
     pub(super) fn new(
-        branch: Option<String>,
-        old: Option<Oid>,
+        store: &str,
+        head: &Head,
         new: Option<Oid>,
         changes: Vec<JournalChange>,
     ) -> Result<Self, StoreError> {
         let text = |id: Option<Oid>| id.map(|id| id.to_string());
-        Ok(Self { format: FORMAT, id: lock::random_name()?, branch, old: text(old), new: text(new), changes })
+        Ok(Self {
+            format: FORMAT,
+            id: lock::random_name()?,
+            store: store.to_owned(),
+            branch: head.branch.clone(),
+            old: text(head.commit),
+            new: text(new),
+            changes,
+        })
+    }
+
+    pub(super) fn store(&self) -> &str {
+        &self.store
     }
 
     /// The changes, each with the number that its temporary file is named by.

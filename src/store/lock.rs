@@ -1,11 +1,12 @@
 //! Locks: our own, which commands of ours queue on, and git's, which we take by linking a file that is recognisably ours.
 
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::StoreError;
 use super::locate::GitPlace;
@@ -15,10 +16,36 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 const MAX_HOLDER_BYTES: u64 = 200;
 
-/// Our lock, held until dropped. The system releases it when the process ends, however it ends.
+/// Our lock, held until dropped. The system releases it when the process ends, however it ends; the note in it, which says who holds
+/// it, is taken out only by one who ends in order.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    /// When a holder took it who was killed; none after one who ended in order.
+    killed: Option<SystemTime>,
+    /// Whether the next holder is to know of the killed one as well.
+    unfinished: Cell<bool>,
+}
+
+impl Lock {
+    /// When the holder before took the lock, if it was killed.
+    pub(super) const fn killed(&self) -> Option<SystemTime> {
+        self.killed
+    }
+
+    /// Leaves something that a killed holder left to the next one.
+    pub(super) fn leave_to_next(&self) {
+        self.unfinished.set(true);
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if !self.unfinished.get() {
+            // With the note in place the next holder looks for leftovers and finds none: that is all.
+            let _ = self.file.set_len(0);
+        }
+    }
 }
 
 /// Makes a private folder of ours; the folder that it is in exists. A link in its place leads out of the repository and is refused,
@@ -44,9 +71,9 @@ fn private_file() -> OpenOptions {
 /// Takes our lock, waiting at most `timeout`, and writes down who holds it and for what.
 pub(super) fn acquire(git: &GitPlace, timeout: Duration, purpose: &str) -> Result<Lock, StoreError> {
     private_folder(&git.shared_state())?;
-    let path = git.shared_state().join("lock");
+    let path = note_of(git);
     let failed = |error| StoreError::io(&path, error);
-    let mut file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
+    let file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
     let deadline = Instant::now() + timeout;
     loop {
         match file.try_lock() {
@@ -61,10 +88,43 @@ pub(super) fn acquire(git: &GitPlace, timeout: Duration, purpose: &str) -> Resul
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
+    sign(file, purpose).map_err(failed)
+}
+
+/// Takes our lock if nobody holds it.
+pub(super) fn acquire_if_free(git: &GitPlace, purpose: &str) -> Result<Option<Lock>, StoreError> {
+    let path = note_of(git);
+    let failed = |error| StoreError::io(&path, error);
+    let file = private_file().open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => sign(file, purpose).map(Some).map_err(failed),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Whether somebody is noted as holding the lock: one at work, or one who was killed. A cheap look.
+pub(super) fn is_signed(git: &GitPlace) -> bool {
+    note_of(git).symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+}
+
+fn note_of(git: &GitPlace) -> PathBuf {
+    git.shared_state().join("lock")
+}
+
+/// Writes down who holds the lock now, and sees whether the one before was killed.
+fn sign(mut file: File, purpose: &str) -> io::Result<Lock> {
+    let before = file.metadata()?;
+    let killed = if before.len() > 0 { before.modified().ok() } else { None };
     let note = format!("process {} ({purpose})\n", std::process::id());
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
-    written.map_err(failed)?;
-    Ok(Lock { _file: file })
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(note.as_bytes())?;
+    if let Some(killed) = killed {
+        // Until what was left is gone, whoever comes next must know from when on to look for it.
+        file.set_modified(killed)?;
+    }
+    Ok(Lock { file, killed, unfinished: Cell::new(false) })
 }
 
 /// Writes `content` durably into the new private file `path`.
@@ -145,8 +205,13 @@ pub(super) fn clone_id(git: &GitPlace, create: bool) -> Result<Option<String>, S
     match fs::read_to_string(&path) {
         Ok(text) => {
             let id = text.trim();
-            let valid = id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
-            return Ok(valid.then(|| id.to_owned()));
+            if id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit()) {
+                return Ok(Some(id.to_owned()));
+            }
+            // It was cut off by a kill: nobody can have remembered it.
+            if create {
+                remove(&path)?;
+            }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io(&path, error)),

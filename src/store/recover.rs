@@ -1,10 +1,16 @@
 //! Completing or undoing a transaction: its own last steps, and what the next command does after a kill.
 
+use std::cell::OnceCell;
+use std::path::{Component, Path};
+use std::time::SystemTime;
+
 use git2::{Index, ObjectType, Oid};
 
 use super::journal::{Journal, JournalChange};
-use super::lock;
-use super::{Store, StoreError, StorePath};
+use super::locate::GitPlace;
+use super::lock::{self, Lock};
+use super::{Store, StoreError, StoreOptions, StorePath};
+use crate::private;
 
 /// What became of a killed command's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +22,22 @@ pub enum Recovered {
 }
 
 impl Store {
-    /// Whether a command left a journal: it was killed, or is at work. A cheap look.
+    /// Whether a command left a journal or its note in the lock: it was killed, or is at work. A cheap look.
     #[must_use]
     pub fn pending_recovery(&self) -> bool {
-        self.git.as_ref().is_some_and(Journal::exists)
+        self.git.as_ref().is_some_and(|git| Journal::exists(git) || lock::is_signed(git))
+    }
+
+    /// Undoes, in the work tree around `start`, what a killed command had begun that was to make its first store. Nothing to do is no error.
+    ///
+    /// # Errors
+    /// As [`Store::recover`].
+    pub fn recover_without_store(start: &Path, options: StoreOptions) -> Result<Option<Recovered>, StoreError> {
+        match Self::locate_new(start, false, options) {
+            Ok(store) if store.pending_recovery() => store.recover(),
+            // Outside a work tree there is nothing to recover; a store elsewhere in it recovers when it is used.
+            _ => Ok(None),
+        }
     }
 
     /// Completes or undoes what a killed command began, under the store's lock.
@@ -27,16 +45,59 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] while another command is at work, or what keeps the repository from being written.
     pub fn recover(&self) -> Result<Option<Recovered>, StoreError> {
-        let _lock = lock::acquire(self.git()?, self.options.lock_timeout, "recover")?;
-        self.recover_locked()
+        let git = self.git()?;
+        let lock = if Journal::exists(git) {
+            Some(lock::acquire(git, self.options.lock_timeout, "recover")?)
+        } else {
+            // Without a journal nothing can be wrong; what lies about can wait for whoever is at work.
+            lock::acquire_if_free(git, "recover")?
+        };
+        lock.map_or(Ok(None), |lock| self.recover_locked(&lock))
     }
 
-    pub(super) fn recover_locked(&self) -> Result<Option<Recovered>, StoreError> {
+    pub(super) fn recover_locked(&self, lock: &Lock) -> Result<Option<Recovered>, StoreError> {
+        if let Some(killed) = lock.killed()
+            && !self.remove_unfinished_objects(killed)?
+        {
+            lock.leave_to_next();
+        }
         Journal::remove_unfinished(self.git()?)?;
         let Some(journal) = Journal::load(self.git()?)? else { return Ok(None) };
         let files = journal.changes.iter().map(|change| change.path().map(|path| path.to_string()));
         let files = files.collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(if self.settle(&journal)? { Recovered::Completed(files) } else { Recovered::Undone(files) }))
+        let completed = match self.sibling(journal.store())? {
+            Some(other) => other.settle(&journal)?,
+            None => self.settle(&journal)?,
+        };
+        Ok(Some(if completed { Recovered::Completed(files) } else { Recovered::Undone(files) }))
+    }
+
+    /// The work tree's store at `prefix`; none when that is this one.
+    fn sibling(&self, prefix: &str) -> Result<Option<Self>, StoreError> {
+        let git = self.git()?;
+        if prefix == git.prefix {
+            return Ok(None);
+        }
+        let root = git.work_tree.join(prefix);
+        let plain = Path::new(prefix).components().all(|part| matches!(part, Component::Normal(_)));
+        // Nothing is written through a link.
+        let direct = root.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|real| real == parent));
+        if !plain || !direct {
+            return Err(StoreError::NotPlain { path: prefix.to_owned() });
+        }
+        let git = Some(GitPlace { prefix: prefix.to_owned(), ..git.clone() });
+        Ok(Some(Self { root, git, options: self.options.clone(), repository: OnceCell::new() }))
+    }
+
+    /// Removes what a killed command left of objects that it was writing; git would remove them in some weeks. Whether nothing is left.
+    fn remove_unfinished_objects(&self, since: SystemTime) -> Result<bool, StoreError> {
+        let objects = self.git()?.common_dir.join("objects");
+        // The library's own name for them, and the name that a signing git gives them.
+        let mut none_left = private::remove_stale(&objects, "tmp_object_git2_", since);
+        for byte in 0..=u8::MAX {
+            none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), "tmp_obj_", since);
+        }
+        Ok(none_left)
     }
 
     /// Completes the transaction if it was decided, else undoes it; whether it was.

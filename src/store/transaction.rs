@@ -3,6 +3,8 @@
 //! Objects are written durably first, then a journal. With git's locks held, the files lie ready beside their places and the index
 //! has been opened; then the branch is swapped, and from there on everything can be completed by whoever comes next.
 
+use std::time::Instant;
+
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, Mode, Person};
@@ -14,7 +16,7 @@ use super::refs::Head;
 use super::tree::CommitId;
 use super::{Store, StoreError};
 
-/// How often a lost race against a commit of other files is run again.
+/// How often a lost race against a commit of other files is run again, however little time there is.
 const RACES: usize = 20;
 
 /// What a transaction did.
@@ -32,7 +34,7 @@ pub struct Transaction<'a> {
     store: &'a Store,
     base: Option<CommitId>,
     recovered: Option<Recovered>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -46,8 +48,8 @@ impl Store {
         // A repository that can't be used at all is refused before a file of ours is made in it.
         self.repository()?;
         let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
-        let recovered = self.recover_locked()?;
-        Ok(Transaction { store: self, base: self.head()?, recovered, _lock: lock })
+        let recovered = self.recover_locked(&lock)?;
+        Ok(Transaction { store: self, base: self.head()?, recovered, lock })
     }
 }
 
@@ -86,15 +88,27 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError`]; nothing was changed then, except with [`StoreError::Unfinished`].
     pub fn apply(self, batch: Batch) -> Result<Applied, StoreError> {
-        self.check(&batch)?;
+        let result = self.perform(&batch);
+        if result.is_err() {
+            // Objects may have been written in part.
+            self.lock.leave_to_next();
+        }
+        result
+    }
+
+    fn perform(&self, batch: &Batch) -> Result<Applied, StoreError> {
+        self.check(batch)?;
         match batch.mode {
-            Mode::Stage => self.stage(&batch),
+            Mode::Stage => self.stage(batch),
             Mode::Commit => {
                 let persons = self.store.persons(batch.author.as_ref(), batch.committer.as_ref())?;
-                for _ in 0..RACES {
-                    if let Some(applied) = self.attempt(&batch, &persons)? {
+                let deadline = Instant::now() + self.store.options.lock_timeout;
+                let mut lost = 0;
+                while lost < RACES || Instant::now() < deadline {
+                    if let Some(applied) = self.attempt(batch, &persons)? {
                         return Ok(applied);
                     }
+                    lost += 1;
                 }
                 Err(StoreError::GitLocked { file: self.store.git()?.git_dir.join("HEAD.lock") })
             }
@@ -177,7 +191,7 @@ impl<'a> Transaction<'a> {
             let base = base.as_ref().map(|tree| tree.blob(&change.path)).transpose()?.flatten().map(|blob| blob.0);
             changes.push(JournalChange::new(&change.path, seen, base, *new));
         }
-        Journal::new(head.branch.clone(), head.commit, commit, changes)
+        Journal::new(&self.store.git()?.prefix, head, commit, changes)
     }
 
     /// Takes git's locks, lays everything ready, decides by `swap`, completes. `Ok(false)` when the swap lost a race. Nothing was

@@ -8,7 +8,7 @@ use crate::model::{
     StoreId,
 };
 use crate::policy::demand_free_name;
-use crate::store::{Batch, FileChange, Mode, Store};
+use crate::store::{Batch, FileChange, Mode, Store, StoreError};
 
 use super::{Vault, VaultError, VaultOptions, Writing, layout};
 
@@ -48,7 +48,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]: no repository, a store there already.
     pub fn git_user(options: &VaultOptions, here: bool) -> Result<(Option<String>, Option<String>), VaultError> {
-        Ok(Store::locate_new(&options.start, here, options.store_options())?.git_user()?)
+        Ok(place(options, here)?.git_user()?)
     }
 
     /// Makes a store in a git work tree, commits it and pins it.
@@ -56,7 +56,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]: no repository, a store there already, git, no randomness.
     pub fn init(options: VaultOptions, request: InitRequest, writing: &Writing) -> Result<Initialised, VaultError> {
-        let store = Store::locate_new(&options.start, request.here, options.store_options())?;
+        let store = place(&options, request.here)?;
         let policy = first_policy(&request, &options)?;
         let file =
             crypto::sign_document(&policy.body(), Namespace::Policy, &request.identity).map_err(VaultError::Sign)?;
@@ -89,8 +89,23 @@ impl Vault {
             pins.trust(&id)?;
         }
         made.commit = store.begin("init")?.apply(batch)?.commit.map(|commit| commit.to_string());
-        Self::inspect(options)?.pin()?;
+        // The store is made, and trusted: an error now would look as if it were not. A clone that isn't remembered yet will be.
+        if let Ok(vault) = Self::inspect(options) {
+            let _ = vault.remember();
+        }
         Ok(made)
+    }
+}
+
+/// The place of a new store. One that a killed command was making is completed or undone first.
+fn place(options: &VaultOptions, here: bool) -> Result<Store, VaultError> {
+    let find = || Store::locate_new(&options.start, here, options.store_options());
+    match find() {
+        Err(StoreError::StoreExists { root }) if options.recover => {
+            super::discover(&VaultOptions { store: Some(root), ..options.clone() })?;
+            Ok(find()?)
+        }
+        found => Ok(found?),
     }
 }
 

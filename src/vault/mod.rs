@@ -66,7 +66,7 @@ pub use verify::{Finding, Level, Verification, Verify};
 use crate::crypto::{Identity, VerifyingKey};
 use crate::model::{Acceptance, Environment, Epoch, GUEST, MemberName, SecretPath, StoreId, Timestamp};
 use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
-use crate::store::{PathHistory, Person, Recovered, Store, StoreOptions, StorePath};
+use crate::store::{PathHistory, Person, Recovered, Store, StoreError, StoreOptions, StorePath};
 use authority::Authority;
 use grants::Grants;
 use revision::Signed;
@@ -213,11 +213,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]; a store whose id is not the one said, or not the one this clone had, is refused here too.
     pub fn inspect(options: VaultOptions) -> Result<Self, VaultError> {
-        let store = Store::discover(&options.start, options.store.as_deref(), options.store_options())?;
-        let mut notices = Vec::new();
-        if options.recover && store.pending_recovery() {
-            notices.extend(recovered(&store)?.map(Notice::Recovered));
-        }
+        let (store, recovered) = discover(&options)?;
+        let mut notices: Vec<_> = recovered.map(Notice::Recovered).into_iter().collect();
         let chain = here(&store, options.pins.as_ref())?;
         let (trust, remembered) = judge(&store, &options, &chain)?;
         let mut refusals = Refusals::new();
@@ -384,12 +381,23 @@ fn place_of(store: &Store) -> String {
     store.prefix().unwrap_or_default().to_owned()
 }
 
-/// What a killed command's work came to; in a place that can't be written it stays as it is, and what is read is verified anyhow.
-fn recovered(store: &Store) -> Result<Option<Recovered>, VaultError> {
-    match store.recover() {
-        Err(crate::store::StoreError::ReadOnly { .. }) => Ok(None),
-        result => Ok(result?),
-    }
+/// The store that is meant, and what a killed command's work came to: also one that was making the store, or had not come to it.
+fn discover(options: &VaultOptions) -> Result<(Store, Option<Recovered>), VaultError> {
+    let find = || Store::discover(&options.start, options.store.as_deref(), options.store_options());
+    // In a place that can't be written all stays as it is, and what is read is verified anyhow.
+    let unless_read_only = |result: Result<_, StoreError>| match result {
+        Err(StoreError::ReadOnly { .. }) => Ok(None),
+        result => result,
+    };
+    let recovered = match find() {
+        Ok(store) if !options.recover || !store.pending_recovery() => return Ok((store, None)),
+        Ok(store) => unless_read_only(store.recover())?,
+        Err(StoreError::NoStore { .. }) if options.recover => {
+            unless_read_only(Store::recover_without_store(&options.start, options.store_options()))?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok((find()?, recovered))
 }
 
 /// What was verified before of the store `id` on this machine.

@@ -8,28 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::{CANARY, World};
 
-/// Work of the user's in every state there is; gives what git says of it.
-fn users_work(world: &World) -> String {
-    for name in ["staged", "changed", "both", "deleted", "intent"] {
-        fs::write(world.project.join(name), "committed").unwrap();
-    }
-    world.git(&["add", "staged", "changed", "both", "deleted"]);
-    world.git(&["commit", "-q", "-m", "Work"]);
-    fs::write(world.project.join("staged"), "staged now").unwrap();
-    fs::write(world.project.join("both"), "staged").unwrap();
-    world.git(&["add", "staged", "both"]);
-    world.git(&["add", "-N", "intent"]);
-    fs::write(world.project.join("both"), "and changed").unwrap();
-    fs::write(world.project.join("changed"), "changed").unwrap();
-    fs::remove_file(world.project.join("deleted")).unwrap();
-    fs::write(world.project.join("untracked"), "untracked").unwrap();
-    world.git(&["status", "--porcelain=v2"])
-}
-
 #[test]
 fn the_users_work_stays_exactly_as_it_was() {
     let world = World::with_secrets(&[("production/A", "one"), ("production/B", "b")]);
-    let before = users_work(&world);
+    let before = world.users_work();
     for arguments in [
         vec!["create", "production/NEW", "n"],
         vec!["update", "A", "two"],
@@ -190,37 +172,6 @@ fn commits_are_signed_by_openpgp_too() {
 }
 
 #[test]
-fn parallel_writers_lose_nothing() {
-    let secrets: Vec<(String, String)> = (0..6).map(|n| (format!("production/S{n}"), "0".to_owned())).collect();
-    let pairs: Vec<(&str, &str)> = secrets.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
-    let world = World::with_secrets(&pairs);
-    let before = world.commits();
-    let rounds = 4;
-    thread::scope(|scope| {
-        for (path, _) in &pairs {
-            let world = &world;
-            scope.spawn(move || (1..=rounds).for_each(|round| drop(world.ok(&["update", path, &round.to_string()]))));
-        }
-        let world = &world;
-        scope.spawn(move || {
-            for round in 0..rounds {
-                fs::write(world.project.join("code"), round.to_string()).unwrap();
-                // Git doesn't wait for locks: a person would try again.
-                world.sh("until git add code 2>/dev/null; do sleep 0.01; done");
-                world.sh("until git commit -q -m Code 2>/dev/null || git diff --cached --quiet; do sleep 0.01; done");
-            }
-        });
-    });
-    for (path, _) in &pairs {
-        assert_eq!(world.get(path), rounds.to_string());
-        assert_eq!(world.json(&["versions", path])["versions"].as_array().unwrap().len(), rounds + 1);
-    }
-    assert_eq!(world.commits(), before + pairs.len() * rounds + rounds);
-    assert_eq!(world.git(&["status", "--porcelain"]), "");
-    world.git(&["fsck", "--strict", "--no-dangling"]);
-}
-
-#[test]
 fn a_held_lock_is_waited_for_and_then_named() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.ok(&["config:set", "lock_timeout", "1s"]);
@@ -244,6 +195,21 @@ fn a_held_lock_is_waited_for_and_then_named() {
 }
 
 #[test]
+fn an_id_of_the_clone_that_a_kill_cut_off_is_made_again() {
+    let world = World::with_store();
+    let (id, file) = (
+        || fs::read_to_string(world.project.join(".git/vsecure/clone-id")).unwrap(),
+        world.project.join(".git/vsecure/clone-id"),
+    );
+    let made = id();
+    for cut in ["", "0123"] {
+        fs::write(&file, cut).unwrap();
+        world.ok(&["list"]);
+        assert!(id().len() == made.len() && id() != made, "{}", id());
+    }
+}
+
+#[test]
 fn init_beside_other_work_and_without_a_commit() {
     let world = World::empty();
     fs::write(world.project.join("staged"), "x").unwrap();
@@ -260,93 +226,4 @@ fn init_beside_other_work_and_without_a_commit() {
     assert_eq!(world.json(&["status"])["member"], "al");
     let attributes = world.git(&["check-attr", "-a", ".vsecure/secrets/production/A.yaml"]);
     assert!(attributes.contains("text: unset") && attributes.contains("diff: vsecure"), "{attributes}");
-}
-
-/// Kills `vsecure update A VALUE …` at its `nth` call of one of `calls`; whether it was killed.
-fn killed(world: &World, calls: &str, nth: usize, arguments: &[&str]) -> bool {
-    let mut command = world.command("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
-    command.args([
-        "-e",
-        &format!("inject={calls}:signal=KILL:when={nth}"),
-        env!("CARGO_BIN_EXE_vsecure"),
-        "update",
-        "A",
-    ]);
-    World::run_command(
-        {
-            command.args(arguments);
-            command
-        },
-        b"",
-    )
-    .code
-        != 0
-}
-
-/// What a kill must not leave once the next command has run.
-fn leftovers(world: &World) -> String {
-    let found = world.sh("find . -name '*.lock' -o -name '.vsecure-*' -o -path './.git/vsecure/*' -type f | sort");
-    let ours = found.lines().filter(|file| {
-        !["clone-id", "vsecure/lock", "vsecure/audit/", "history-"].iter().any(|known| file.contains(known))
-    });
-    ours.collect::<Vec<_>>().join(" ")
-}
-
-const CALLS: [(&str, usize); 6] = [
-    ("link,linkat", 3),
-    ("rename,renameat,renameat2", 5),
-    ("unlink,unlinkat", 5),
-    ("fsync", 12),
-    ("write,writev,pwrite64", 24),
-    ("mkdir,mkdirat", 3),
-];
-
-#[test]
-fn a_command_killed_at_any_of_these_calls_leaves_the_old_state_or_the_new() {
-    let world = World::with_secrets(&[("production/A", "0")]);
-    let (mut done, mut undone) = (0, 0);
-    for (calls, most) in CALLS {
-        for nth in 1..=most {
-            let (before, after) = (world.get("A"), format!("{calls} {nth}"));
-            let killed = killed(&world, calls, nth, &[&after]);
-            let versions = world.json(&["versions", "A"])["versions"].as_array().unwrap().len();
-            let now = world.get("A");
-            assert!(now == after || (killed && now == before), "{after}: {now}");
-            if killed && now == after {
-                done += 1
-            } else if killed {
-                undone += 1
-            }
-            assert_eq!(world.git(&["status", "--porcelain"]), "", "{after}");
-            assert_eq!(world.commits(), versions + 1, "{after}: versions are commits");
-            assert_eq!(leftovers(&world), "", "{after}");
-        }
-    }
-    assert!(done > 0 && undone > 0, "killed on both sides of the decision: {done} done, {undone} undone");
-    world.git(&["fsck", "--strict", "--no-dangling"]);
-}
-
-#[test]
-fn a_killed_command_that_does_not_commit_leaves_no_half_either() {
-    let world = World::with_secrets(&[("production/A", "0")]);
-    let mut kills = 0;
-    for (calls, most) in CALLS {
-        for nth in 1..=most {
-            let (before, after) = (world.get("A"), format!("{calls} {nth}"));
-            let killed = killed(&world, calls, nth, &[&after, "--no-commit"]);
-            let now = world.get("A");
-            assert!(now == after || (killed && now == before), "{after}: {now}");
-            kills += usize::from(killed);
-            let status = world.git(&["status", "--porcelain"]);
-            assert!(
-                status.lines().all(|line| line.starts_with("M  ")),
-                "{after}: staged and work tree agree: {status}"
-            );
-            assert_eq!(leftovers(&world), "", "{after}");
-        }
-    }
-    assert!(kills > 20, "{kills}");
-    world.ok(&["update", "A", "end"]);
-    assert_eq!(world.json(&["versions", "A"])["versions"].as_array().unwrap().len(), 2);
 }

@@ -28,5 +28,7 @@ mod refusals;
 mod story;
 mod support;
 mod team;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod torture;
 mod trust;
 mod vectors;

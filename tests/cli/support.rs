@@ -11,7 +11,7 @@ pub const CANARY: &str = "canary-7f3a91-value";
 
 /// A home directory with git's configuration, and a work tree `project` in it.
 pub struct World {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub home: PathBuf,
     pub project: PathBuf,
 }
@@ -28,14 +28,23 @@ pub struct Run {
 impl World {
     /// A home and an empty repository.
     pub fn empty() -> Self {
-        let world = Self::of("alice");
+        Self::empty_below(&std::env::temp_dir())
+    }
+
+    /// As [`World::empty`], below a folder of one's choice.
+    pub fn empty_below(base: &Path) -> Self {
+        let world = Self::of_below(base, "alice");
         world.git(&["init", "-q"]);
         world
     }
 
     /// The home of somebody, and a folder for their work tree.
     pub fn of(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of_below(&std::env::temp_dir(), name)
+    }
+
+    fn of_below(base: &Path, name: &str) -> Self {
+        let folder = tempfile::tempdir_in(base).unwrap();
         let home = folder.path().join("home");
         let project = folder.path().join("project");
         fs::create_dir_all(&home).unwrap();
@@ -44,7 +53,22 @@ impl World {
             "[user]\n\tname = {name}\n\temail = {name}@example.com\n[init]\n\tdefaultBranch = main\n[commit]\n\tgpgsign = false\n"
         );
         fs::write(home.join(".gitconfig"), config).unwrap();
-        Self { _folder: folder, home, project }
+        Self { folder, home, project }
+    }
+
+    /// The same world once more, beside this one.
+    pub fn copy(&self) -> Self {
+        let folder = tempfile::tempdir_in(self.folder.path().parent().unwrap()).unwrap();
+        let (home, project) = (folder.path().join("home"), folder.path().join("project"));
+        let copied =
+            Command::new("cp").arg("-a").args([&self.home, &self.project]).arg(folder.path()).status().unwrap();
+        assert!(copied.success());
+        Self { folder, home, project }
+    }
+
+    /// Where everything of this world lies.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A store freshly made, with a clean work tree.
@@ -104,7 +128,12 @@ impl World {
 
     /// Runs vsecure, which must succeed; what it printed.
     pub fn ok(&self, arguments: &[&str]) -> String {
-        let run = self.run(arguments);
+        self.ok_with(arguments, b"")
+    }
+
+    /// As [`World::ok`], with something on standard input.
+    pub fn ok_with(&self, arguments: &[&str], input: &[u8]) -> String {
+        let run = self.run_with(arguments, input);
         assert_eq!(run.code, 0, "vsecure {arguments:?}: {}", run.err);
         run.out
     }
@@ -173,6 +202,24 @@ impl World {
     /// A file of the store.
     pub fn file(&self, path: &str) -> PathBuf {
         self.project.join(".vsecure").join(path)
+    }
+
+    /// Work of the user's in every state there is; gives what git says of it.
+    pub fn users_work(&self) -> String {
+        for name in ["staged", "changed", "both", "deleted", "intent"] {
+            fs::write(self.project.join(name), "committed").unwrap();
+        }
+        self.git(&["add", "staged", "changed", "both", "deleted"]);
+        self.git(&["commit", "-q", "-m", "Work"]);
+        fs::write(self.project.join("staged"), "staged now").unwrap();
+        fs::write(self.project.join("both"), "staged").unwrap();
+        self.git(&["add", "staged", "both"]);
+        self.git(&["add", "-N", "intent"]);
+        fs::write(self.project.join("both"), "and changed").unwrap();
+        fs::write(self.project.join("changed"), "changed").unwrap();
+        fs::remove_file(self.project.join("deleted")).unwrap();
+        fs::write(self.project.join("untracked"), "untracked").unwrap();
+        self.git(&["status", "--porcelain=v2"])
     }
 
     /// A secret's value.

@@ -1,33 +1,42 @@
-//! The project's chores: `cargo xtask test` runs every test there is.
+//! The project's chores: `cargo xtask test` runs every test there is, `cargo xtask torture` the long form of those that try to break a store.
+
+mod torture;
 
 mod fuzz;
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 10] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
     ("ssh-keygen", "openssh-client"),
     ("gpg", "gnupg"),
     ("script", "bsdutils"),
-    ("strace", "strace"),
     ("unshare", "util-linux"),
     ("bash", "bash"),
     ("zsh", "zsh"),
     ("fish", "fish"),
 ];
 
-const HELP: &str = "cargo xtask test              every test: the library's, the command's, the documents'
-cargo xtask fuzz [SECONDS]    every fuzz target for so long, 60 seconds when not said";
+const HELP: &str = "\
+cargo xtask test                       every test: the library's, the command's, the documents'
+cargo xtask torture                    kills, failing calls, parallel writers, leaks, at full length
+cargo xtask torture --replay NAME:N    the point N of the scenario NAME again, such as update:37
+cargo xtask fuzz [SECONDS]             every fuzz target for so long, 60 seconds when not said";
 
 #[expect(clippy::print_stderr, reason = "a chore tells people what it does")]
 fn main() -> ExitCode {
-    let done = match env::args().nth(1).as_deref() {
-        Some("test") => test(),
-        Some("fuzz") => fuzz::run(env::args().nth(2).as_deref()),
+    let words: Vec<String> = env::args().skip(1).collect();
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => test(),
+        ["torture"] => demand_tools().and_then(|()| torture::torture()),
+        ["torture", "--replay", point] => torture::replay(point),
+        ["fuzz"] => fuzz::run(None),
+        ["fuzz", seconds] => fuzz::run(Some(seconds)),
         _ => Err(HELP.to_owned()),
     };
     match done {
@@ -40,15 +49,27 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Result<(), String> {
+    demand_tools()?;
+    let (rows, result) = torture::with_rows(|rows| {
+        cargo(
+            &["test", "--package", "vsecure", "--package", "xtask", "--locked", "--lib", "--bins", "--tests"],
+            &[(torture::ROWS, rows)],
+        )
+    });
+    torture::print_table(&rows);
+    result
+}
+
+fn demand_tools() -> Result<(), String> {
     let missing: Vec<String> = TOOLS
         .iter()
         .filter(|(program, _)| !is_there(program))
         .map(|(program, package)| format!("{program} (Debian's package {package})"))
         .collect();
-    if !missing.is_empty() {
-        return Err(format!("these programs are needed for the tests and are not there: {}", missing.join(", ")));
+    if missing.is_empty() {
+        return Ok(());
     }
-    cargo(&["test", "--package", "vsecure", "--locked", "--lib", "--bins", "--tests"])
+    Err(format!("these programs are needed for the tests and are not there: {}", missing.join(", ")))
 }
 
 /// Whether `program` is on the path.
@@ -57,10 +78,12 @@ fn is_there(program: &str) -> bool {
     env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }
 
-fn cargo(arguments: &[&str]) -> Result<(), String> {
+fn cargo(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<(), String> {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // A machine whose configuration names other ways of updating snapshots must not change what a test means.
-    let status = Command::new(program).args(arguments).env("INSTA_UPDATE", "no").stdin(Stdio::null()).status();
+    let mut command = Command::new(program);
+    command.args(arguments).env("INSTA_UPDATE", "no").envs(variables.iter().copied()).stdin(Stdio::null());
+    let status = command.status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("cargo {} failed: {status}", arguments.join(" "))),

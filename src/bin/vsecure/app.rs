@@ -17,6 +17,7 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::prompt::Terminal;
 use crate::report::CommandError;
+use crate::scratch;
 use crate::settings::{Settings, SettingsFile};
 
 /// What every command works with.
@@ -57,6 +58,14 @@ impl App {
     /// The terminal, for questions.
     pub const fn terminal(&self) -> Terminal {
         Terminal { present: self.context.stdin_is_terminal && self.context.stderr_is_terminal }
+    }
+
+    /// Removes values in the clear that a killed command left.
+    pub fn remove_left_values(&self) {
+        let removed = self.context.scratch.notes.as_deref().map_or(0, scratch::remove_left);
+        if removed > 0 {
+            self.output.warn("removed a value in the clear that a killed command had left");
+        }
     }
 
     /// How to find and use the store.

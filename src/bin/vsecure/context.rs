@@ -11,6 +11,8 @@ use vsecure::crypto::SecretBytes;
 use vsecure::model::Timestamp;
 use vsecure::store::Person;
 
+use crate::scratch::Places;
+
 /// What surrounds the process.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -34,8 +36,8 @@ pub struct Context {
     pub state_dir: Option<PathBuf>,
     /// `VISUAL`, else `EDITOR`.
     pub editor: Option<String>,
-    /// Directories in memory, for what an editor must see.
-    pub memory_dirs: Vec<PathBuf>,
+    /// Where values may lie in the clear, for what an editor must see.
+    pub scratch: Places,
     /// `GIT_AUTHOR_*`.
     pub author: Person,
     /// `GIT_COMMITTER_*`.
@@ -66,6 +68,7 @@ impl Context {
             absolute.or_else(|| home.as_ref().map(|home| home.join(fallback))).map(|base| base.join("vsecure"))
         };
         let stdout_is_terminal = stdout().is_terminal();
+        let state_dir = base("XDG_STATE_HOME", ".local/state");
         Ok(Self {
             cwd: env::current_dir().context("the working directory is not there any more")?,
             store: path("VSECURE_STORE"),
@@ -75,9 +78,13 @@ impl Context {
             identity: path("VSECURE_IDENTITY"),
             identity_command: text("VSECURE_IDENTITY_COMMAND")?,
             config_dir: base("XDG_CONFIG_HOME", ".config"),
-            state_dir: base("XDG_STATE_HOME", ".local/state"),
+            scratch: Places {
+                memory: path("XDG_RUNTIME_DIR").into_iter().chain([PathBuf::from("/dev/shm")]).collect(),
+                fallback: env::temp_dir(),
+                notes: state_dir.as_ref().map(|state| state.join("scratch")),
+            },
+            state_dir,
             editor: text("VISUAL")?.or(text("EDITOR")?),
-            memory_dirs: path("XDG_RUNTIME_DIR").into_iter().chain([PathBuf::from("/dev/shm")]).collect(),
             author: person("AUTHOR")?,
             committer: person("COMMITTER")?,
             stdin_is_terminal: stdin().is_terminal(),

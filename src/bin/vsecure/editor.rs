@@ -1,17 +1,15 @@
-//! Editing a value: a file of mode 0600 in a private directory, in memory where there is one, removed whatever happens.
+//! Editing a value: a file of mode 0600 in a private directory of its own.
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::iterator::{Handle, SignalsInfo};
-use signal_hook::low_level::siginfo::Cause;
 use vsecure::crypto::SecretBytes;
 use zeroize::Zeroizing;
+
+use crate::scratch::{NOFOLLOW, Places, Scratch};
 
 const FILE: &str = "value";
 
@@ -38,108 +36,6 @@ pub enum EditorError {
     Io(#[from] io::Error),
 }
 
-/// Where the file for the editor may lie.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// Directories in memory, the best first.
-    pub memory: Vec<PathBuf>,
-    /// The directory for temporary files, on a disk perhaps.
-    pub fallback: PathBuf,
-}
-
-/// A private directory that is gone when this is dropped, or when a signal ends the process.
-struct Private {
-    folder: PathBuf,
-    signals: Handle,
-    in_memory: bool,
-}
-
-impl Private {
-    fn new(places: &Places) -> io::Result<Self> {
-        let tries = places.memory.iter().filter(|folder| is_in_memory(folder)).map(|folder| (folder, true));
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (base, in_memory) in tries.chain([(&places.fallback, false)]) {
-            let made = tempfile::Builder::new()
-                .prefix("vsecure-")
-                .permissions(fs::Permissions::from_mode(0o700))
-                .tempdir_in(base);
-            match made {
-                Ok(made) => return Self::guard(made, in_memory),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn guard(made: tempfile::TempDir, in_memory: bool) -> io::Result<Self> {
-        let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
-        let handle = signals.handle();
-        // From here on the guard removes it.
-        let folder = made.keep();
-        let doomed = folder.clone();
-        std::thread::spawn(move || {
-            for origin in signals.forever() {
-                // A key typed in the terminal is for the editor (C-g in emacs); it decides what becomes of it.
-                let typed = matches!(origin.cause, Cause::Kernel) && matches!(origin.signal, SIGINT | SIGQUIT);
-                if !typed {
-                    wipe(&doomed);
-                    std::process::exit(128 + origin.signal);
-                }
-            }
-        });
-        Ok(Self { folder, signals: handle, in_memory })
-    }
-}
-
-impl Drop for Private {
-    fn drop(&mut self) {
-        wipe(&self.folder);
-        self.signals.close();
-    }
-}
-
-/// Whether what is written to `folder` stays in memory.
-fn is_in_memory(folder: &Path) -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        const TMPFS: i64 = 0x0102_1994;
-        const RAMFS: i64 = 0x8584_58f6;
-        rustix::fs::statfs(folder).is_ok_and(|it| matches!(it.f_type, TMPFS | RAMFS))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = folder;
-        false
-    }
-}
-
-/// Overwrites and removes everything in `folder`, an editor's leftovers too. Best effort: a copy-on-write disk keeps what it keeps.
-fn wipe(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, kind) = (entry.path(), entry.file_type());
-        match kind {
-            Ok(kind) if kind.is_dir() => wipe(&path),
-            Ok(kind) if kind.is_file() => drop(overwrite(&path)),
-            _ => {}
-        }
-    }
-    let _ = fs::remove_dir_all(folder);
-}
-
-fn overwrite(path: &Path) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).custom_flags(NOFOLLOW).open(path)?;
-    let metadata = file.metadata()?;
-    // A file that has another name elsewhere is not ours alone.
-    if metadata.nlink() == 1 {
-        io::copy(&mut io::repeat(0).take(metadata.len()), &mut file)?;
-        file.sync_all()?;
-    }
-    Ok(())
-}
-
-#[expect(clippy::cast_possible_wrap, reason = "the flag is a bit")]
-const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-
 /// Lets the person edit `initial` with `editor`, a shell command as git takes it. None when nothing was changed. `warn` is told when the
 /// file had to lie on a disk.
 ///
@@ -155,14 +51,14 @@ pub fn edit(
     warn: &dyn Fn(&str),
 ) -> Result<Option<SecretBytes>, EditorError> {
     let editor = editor.ok_or(EditorError::None)?;
-    let private = Private::new(places)?;
-    if !private.in_memory {
+    let private = Scratch::new(places)?;
+    if !private.is_in_memory() {
         warn("the value is on a disk while you edit it: there is no directory in memory here");
     }
-    let file = private.folder.join(FILE);
+    let file = private.folder().join(FILE);
     let mut options = fs::OpenOptions::new();
     io::Write::write_all(&mut options.write(true).create_new(true).mode(0o600).open(&file)?, initial.as_bytes())?;
-    let status = run(editor, &file, &private.folder)?;
+    let status = run(editor, &file, private.folder())?;
     if !status.success() {
         return Err(EditorError::Failed { status });
     }
@@ -198,7 +94,7 @@ mod tests {
     use super::*;
 
     fn places(folder: &Path) -> Places {
-        Places { memory: vec![folder.join("none")], fallback: folder.to_owned() }
+        Places { memory: vec![folder.join("none")], fallback: folder.to_owned(), notes: None }
     }
 
     fn edited(editor: &str, initial: &str) -> (Result<Option<String>, EditorError>, usize) {

@@ -12,6 +12,7 @@ mod progress;
 mod prompt;
 mod reference;
 mod report;
+mod scratch;
 mod settings;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError};
 use vsecure::format::{PickError, escape};
-use vsecure::policy::EditError;
+use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
 
@@ -189,7 +189,8 @@ fn on_identity_file(error: &IdentityFileError) -> Advice {
         }
         IdentityFileError::OpenPermissions { path, .. } => advice(DENIED, format!("chmod 600 {}", path.display())),
         IdentityFileError::TooLarge { .. } | IdentityFileError::NotAnAgeKey => plain(USAGE),
-        IdentityFileError::Io { .. } => plain(DENIED),
+        IdentityFileError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => plain(DENIED),
+        IdentityFileError::Io { .. } => plain(FAILURE),
     }
 }
 
@@ -211,6 +212,10 @@ fn join<T: ToString>(items: &[T]) -> String {
 fn on_vault(error: &VaultError) -> Advice {
     match error {
         VaultError::Store(error) => on_store(error),
+        // A full disk says nothing about trust.
+        VaultError::Pin(PinError::Io { source, .. }) if source.kind() != io::ErrorKind::PermissionDenied => {
+            plain(FAILURE)
+        }
         VaultError::Pin(_) => plain(INTEGRITY),
         VaultError::Name { .. } => plain(USAGE),
         VaultError::UnknownEnvironment { nearest: Some(nearest), .. } => {

@@ -1,13 +1,13 @@
 //! Settings of this machine: `config.yaml` in the configuration directory.
 
-use std::fs::{self, DirBuilder};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use vsecure::model::Span;
+use vsecure::private;
 use vsecure::vault::LogMode;
 
 const FILE: &str = "config.yaml";
@@ -194,24 +194,20 @@ impl SettingsFile {
 }
 
 fn save(path: &Path, stored: &Stored) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    let mut text = String::new();
     if let Some(mode) = &stored.access_log {
-        writeln!(file, "access_log: {mode}")?;
+        text += &format!("access_log: {mode}\n");
     }
     if let Some(commit) = stored.commit {
-        writeln!(file, "commit: {commit}")?;
+        text += &format!("commit: {commit}\n");
     }
     if let Some(timeout) = &stored.lock_timeout {
-        writeln!(file, "lock_timeout: {timeout}")?;
+        text += &format!("lock_timeout: {timeout}\n");
     }
     if let Some(size) = stored.max_value_size {
-        writeln!(file, "max_value_size: {size}")?;
+        text += &format!("max_value_size: {size}\n");
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    private::replace(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -4,14 +4,13 @@ use vsecure::vault::Update;
 
 use crate::app::App;
 use crate::args::EditArgs;
-use crate::editor::{self, Places};
+use crate::editor;
 use crate::report::CommandError;
 
 pub fn run(app: &App, args: &EditArgs) -> anyhow::Result<()> {
     let vault = app.unlock()?;
     let path = vault.find(App::asked(&args.name, app.environment_variable()?.as_ref()))?;
     let reading = vault.get(&path)?;
-    let places = Places { memory: app.context.memory_dirs.clone(), fallback: std::env::temp_dir() };
     let editor = app.context.editor.as_deref();
     if editor.is_none() {
         return Err(CommandError::usage(
@@ -20,7 +19,9 @@ pub fn run(app: &App, args: &EditArgs) -> anyhow::Result<()> {
         )
         .into());
     }
-    let edited = editor::edit(&reading.value, editor, &places, app.max_value_bytes(), &|text| app.output.warn(text))?;
+    let edited = editor::edit(&reading.value, editor, &app.context.scratch, app.max_value_bytes(), &|text| {
+        app.output.warn(text)
+    })?;
     let Some(value) = edited else {
         app.output.say(&format!("{path} v{}: unchanged", reading.sidecar.version));
         return Ok(());

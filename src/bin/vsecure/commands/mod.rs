@@ -36,6 +36,9 @@ use crate::{completion, reference};
 /// # Errors
 /// Whatever the command refuses or fails at; [`crate::report`] tells it.
 pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
+    if !matches!(command, Some(Command::Complete(_))) {
+        app.remove_left_values();
+    }
     let Some(command) = command else { return overview::run(&app) };
     match command {
         Command::Init(args) => init::run(&app, &args),

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use vsecure::crypto::{Identity, write_new_identity_file};
 use vsecure::model::{Email, MemberName};
+use vsecure::store::StoreError;
 use vsecure::vault::VaultError;
 
 use crate::app::App;
@@ -90,15 +91,20 @@ impl Key {
     /// # Errors
     /// `result`'s, or why the key can't be removed.
     pub fn keep_if<T, E: Into<anyhow::Error>>(&self, app: &App, result: Result<T, E>) -> anyhow::Result<T> {
-        let Some(path) = &self.made else { return result.map_err(Into::into) };
-        if result.is_err() {
+        let result = result.map_err(Into::into);
+        let Some(path) = &self.made else { return result };
+        // A store that was made, or may have been, needs its key.
+        let undecided = |error: &anyhow::Error| {
+            matches!(error.downcast_ref(), Some(VaultError::Store(StoreError::Unfinished { .. })))
+        };
+        if result.as_ref().is_err_and(|error| !undecided(error)) {
             std::fs::remove_file(path)
                 .with_context(|| format!("the new key {} could not be removed", path.display()))?;
         } else {
             let path = path.display();
             app.output.say(&format!("made your private key: {path} (keep a copy where only you can read it)"));
         }
-        result.map_err(Into::into)
+        result
     }
 }
 

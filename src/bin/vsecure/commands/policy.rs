@@ -16,7 +16,7 @@ use super::members::member_json;
 use super::settle::{joined, outcome_json, settle, texts};
 use crate::app::App;
 use crate::args::{ApplyArgs, PolicyCommand, PolicyDiffArgs, WriteArgs};
-use crate::editor::{self, Places};
+use crate::editor;
 use crate::report::CommandError;
 
 pub fn run(app: &App, command: PolicyCommand) -> anyhow::Result<()> {
@@ -176,11 +176,10 @@ fn edit(app: &App, write: &WriteArgs) -> anyhow::Result<()> {
         let help = "VISUAL or EDITOR names one: EDITOR=nano vsecure policy:edit";
         return Err(CommandError::usage("no editor is named", help).into());
     }
-    let places = Places { memory: app.context.memory_dirs.clone(), fallback: std::env::temp_dir() };
     let mut text = SecretBytes::new(vault.policy().content().into_bytes());
     loop {
         // There is nothing secret in a policy: it may lie on a disk meanwhile.
-        let edited = editor::edit(&text, editor, &places, MAX_POLICY_BYTES as u64, &|_| ())?;
+        let edited = editor::edit(&text, editor, &app.context.scratch, MAX_POLICY_BYTES as u64, &|_| ())?;
         let Some(edited) = edited else {
             app.output.say("nothing changes");
             return Ok(());

@@ -1,0 +1,275 @@
+//! Every command of the program, made whole, killed, crashed and failed, with a value and a key that must be found nowhere afterwards.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::errno::Errno;
+
+use super::Extent;
+use super::report::Row;
+use super::scenario::{base, let_time_pass};
+use super::sweep::on_all_processors;
+use super::tracer::{Act, Traced, trace};
+use crate::support::{CANARY, World};
+
+/// One way to use a command.
+struct Leak {
+    command: &'static str,
+    arguments: &'static [&'static str],
+    /// Whether it is there to print the value.
+    prints: bool,
+    /// Whether it starts without a store.
+    bare: bool,
+}
+
+const fn leak(command: &'static str, arguments: &'static [&'static str]) -> Leak {
+    Leak { command, arguments, prints: false, bare: false }
+}
+
+const fn printing(command: &'static str, arguments: &'static [&'static str]) -> Leak {
+    Leak { prints: true, ..leak(command, arguments) }
+}
+
+/// Every command has one or more; the value comes on standard input, where one is taken.
+const LEAKS: [Leak; 40] = [
+    Leak { bare: true, ..leak("init", &["init"]) },
+    leak("demo", &["demo"]),
+    leak("status", &["status", "--json"]),
+    leak("trust", &["trust", "--export"]),
+    leak("completions", &["completions", "bash"]),
+    leak("man", &["man", "pages"]),
+    leak("secrets:create", &["create", "production/NEW", "-", "--tags", "x", "-m", "Message"]),
+    leak("secrets:create", &["create", "production/NEW", CANARY, "--no-commit"]),
+    leak("secrets:create", &["create", "production/../NEW", CANARY]),
+    leak("secrets:update", &["update", "production/A", "-"]),
+    leak("secrets:update", &["update", "production/A", "--tags", "x"]),
+    leak("secrets:set", &["set", "production/B", "-"]),
+    printing("secrets:get", &["get", "production/A"]),
+    printing("secrets:get", &["get", "production/A", "--version", "1", "--json"]),
+    leak("secrets:get", &["get", "production/A", "--field", "none.such"]),
+    leak("secrets:list", &["list"]),
+    leak("secrets:describe", &["describe", "production/A", "--json"]),
+    leak("secrets:versions", &["versions", "production/A", "--all"]),
+    leak("secrets:diff", &["diff", "production/A"]),
+    printing("secrets:diff", &["diff", "production/A", "--reveal"]),
+    leak("secrets:rollback", &["rollback", "production/A"]),
+    leak("secrets:delete", &["delete", "production/A"]),
+    leak("secrets:restore", &["restore", "production/OLD"]),
+    leak("secrets:rename", &["rename", "production/A", "staging/A"]),
+    leak("secrets:copy", &["copy", "production/A", "staging/A"]),
+    leak("secrets:edit", &["edit", "production/A"]),
+    leak("keys:generate", &["keys:generate", "--output", "new-key"]),
+    leak("keys:show", &["keys:show"]),
+    leak("config:get", &["config:get", "commit"]),
+    leak("config:set", &["config:set", "commit", "false"]),
+    leak("config:list", &["config:list"]),
+    leak("audit:logs", &["audit:logs"]),
+    leak("audit:verify", &["audit:verify"]),
+    leak("audit:push", &["audit:push"]),
+    leak("audit:fetch", &["audit:fetch"]),
+    leak("doctor", &["doctor"]),
+    leak("revert", &["revert", "HEAD"]),
+    leak("verify", &["verify", "HEAD"]),
+    leak("__complete", &["__complete", "2"]),
+    leak("", &[]),
+];
+
+/// An editor as careless as any: it leaves copies beside the file and among temporary files.
+const EDITOR: &str = "f() { cp \"$1\" \"$1~\"; cp \"$1\" \"$TMPDIR/.swp\"; printf ' edited' >> \"$1\"; }; f";
+
+/// Where every command starts, and the private key that is known only by a variable.
+struct Start {
+    world: World,
+    key: String,
+}
+
+impl Start {
+    fn new(bare: bool) -> Self {
+        let world = World::empty_below(&base());
+        fs::create_dir(world.home.join("runtime")).unwrap();
+        let made = world.home.join("key");
+        world.ok(&["keys:generate", "--output", made.to_str().unwrap()]);
+        let file = fs::read_to_string(&made).unwrap();
+        fs::remove_file(&made).unwrap();
+        let key = file.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap().to_owned();
+        let start = Self { world, key };
+        if !bare {
+            for arguments in [
+                vec!["init"],
+                vec!["create", "production/A", "-"],
+                vec!["update", "production/A", "-"],
+                vec!["create", "production/OLD", "-"],
+                vec!["delete", "production/OLD"],
+            ] {
+                let value = format!("{CANARY} {}", arguments.len());
+                let mut command = start.command(&start.world, &arguments);
+                assert_eq!(World::run_command(command_of(&mut command), value.as_bytes()).code, 0, "{arguments:?}");
+            }
+        }
+        start
+    }
+
+    fn command(&self, world: &World, arguments: &[&str]) -> Command {
+        let mut command = world.command("vsecure");
+        command.args(arguments).env("VSECURE_IDENTITY_KEY", &self.key);
+        command.env("EDITOR", EDITOR).env("XDG_RUNTIME_DIR", world.home.join("runtime"));
+        command
+    }
+}
+
+fn command_of(command: &mut Command) -> Command {
+    std::mem::replace(command, Command::new("true"))
+}
+
+/// The commands that the program has: those of its overview, the hidden one of completion scripts, and none.
+fn commands() -> BTreeSet<String> {
+    let overview = World::empty().ok(&[]);
+    let listed = overview.lines().filter_map(|line| line.strip_prefix("  ")).filter_map(|line| line.split(' ').next());
+    listed.chain(["__complete", ""]).map(ToOwned::to_owned).collect()
+}
+
+/// What is done to a command, and where: a tenth of its points, of ten.
+const WAYS: [(usize, Act); 8] = [
+    (0, Act::Watch),
+    (3, Act::Kill),
+    (5, Act::Tear),
+    (8, Act::Kill),
+    (10, Act::Kill),
+    (5, Act::Crash),
+    (4, Act::Fail(Errno::ENOSPC)),
+    (9, Act::Fail(Errno::EIO)),
+];
+
+/// Looks for the value and the key after each command; in the long form also after a kill at every point.
+pub fn leaks(extent: &Extent) -> Row {
+    let (bare, full) = (Start::new(true), Start::new(false));
+    let start = |leak: &Leak| if leak.bare { &bare } else { &full };
+    let with_cases: BTreeSet<String> = LEAKS.iter().map(|leak| leak.command.to_owned()).collect();
+    let mut failures: Vec<String> = commands()
+        .symmetric_difference(&with_cases)
+        .map(|name| format!("`{name}` has no case, or is no command"))
+        .collect();
+    let counts = on_all_processors(&LEAKS, |leak| run(leak, start(leak), 0, Act::Watch).1);
+    let mut cases = Vec::new();
+    for (leak, points) in LEAKS.iter().zip(counts) {
+        cases.extend(WAYS.map(|(tenth, act)| (leak, (points * tenth).div_ceil(10), act)));
+        if *extent == Extent::Long {
+            cases.extend((1..=points).map(|at| (leak, at, Act::Kill)));
+        }
+    }
+    let results = on_all_processors(&cases, |(leak, at, act)| run(leak, start(leak), *at, *act).0);
+    failures.extend(results.into_iter().flatten());
+    Row { name: "canaries", count: cases.len(), failures }
+}
+
+/// What was found after a run, and how many points it had.
+fn run(leak: &Leak, start: &Start, at: usize, act: Act) -> (Vec<String>, usize) {
+    let world = start.world.copy();
+    let words = b"vsecure\0get\0pro\0";
+    let value = format!("{CANARY} new");
+    let input: &[u8] = if leak.command == "__complete" { words } else { value.as_bytes() };
+    let traced = trace(&start.command(&world, leak.arguments), input, at, act);
+    if traced.run.code == -1 {
+        // What a killed command left is gone after the next one.
+        let_time_pass(&world);
+        let mut next = start.command(&world, &["list"]);
+        World::run_command(command_of(&mut next), b"");
+    }
+    let found = search(&world, &traced, leak.prints, [CANARY, start.key.as_str()]);
+    let name = format!("{:?}:{at} {act:?}", leak.arguments);
+    (found.into_iter().map(|what| format!("{name}: {what}")).collect(), traced.points.len())
+}
+
+/// Everywhere that one of `needles` was found.
+fn search(world: &World, traced: &Traced, prints: bool, needles: [&str; 2]) -> Vec<String> {
+    let mut found = Vec::new();
+    in_processes(traced, needles, &mut found);
+    in_output(prints, traced, needles, &mut found);
+    in_files(world.folder(), needles, &mut found);
+    in_objects(world, needles, &mut found);
+    elsewhere(world, traced, &mut found);
+    found
+}
+
+fn holds(bytes: &[u8], needles: [&str; 2]) -> bool {
+    needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle.as_bytes()))
+}
+
+/// The arguments and variables of every program that was started, but for what we were given ourselves.
+fn in_processes(traced: &Traced, needles: [&str; 2], found: &mut Vec<String>) {
+    for program in traced.programs.iter().skip(1).filter(|program| holds(&program.arguments, needles)) {
+        found.push(format!("in the arguments of {}", program.name()));
+    }
+    for program in traced.programs.iter().skip(1).filter(|program| holds(&program.variables, needles)) {
+        found.push(format!("in the variables of {}", program.name()));
+    }
+}
+
+fn in_output(prints: bool, traced: &Traced, needles: [&str; 2], found: &mut Vec<String>) {
+    if holds(traced.run.err.as_bytes(), needles) {
+        found.push(format!("in what it says: {}", traced.run.err));
+    }
+    if holds(&traced.run.bytes, needles) && !prints {
+        found.push("in what it prints".to_owned());
+    }
+}
+
+/// Work tree, `.git` as it lies on the disk, home, logs, temporary files, cores, editor's leftovers.
+fn in_files(folder: &Path, needles: [&str; 2], found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let core = entry.file_name().to_string_lossy().starts_with("core");
+        if entry.file_type().unwrap().is_dir() {
+            in_files(&path, needles, found);
+        } else if core || holds(&fs::read(&path).unwrap_or_default(), needles) {
+            found.push(format!("in the file {}", path.display()));
+        }
+    }
+}
+
+/// Git compresses what it keeps: all objects, loose or packed, named by anything or by nothing.
+fn in_objects(world: &World, needles: [&str; 2], found: &mut Vec<String>) {
+    let mut command = world.command("git");
+    command.args(["cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"]);
+    if holds(&World::run_command(command, b"").bytes, needles) {
+        found.push("in git's objects".to_owned());
+    }
+}
+
+/// Nothing is written where nobody looks.
+fn elsewhere(world: &World, traced: &Traced, found: &mut Vec<String>) {
+    for point in &traced.points {
+        let path = Path::new(&point.about);
+        let device = ["/dev/null", "/dev/tty"].iter().any(|device| path == Path::new(device));
+        if path.is_absolute() && !path.starts_with(world.folder()) && !device {
+            found.push(format!("it wrote elsewhere: {} {}", point.call, point.about));
+        }
+    }
+}
+
+/// Each way to leak, by a script that does, and what is to be said of it.
+const LEAKY: [(&str, &str); 8] = [
+    ("/bin/echo CANARY > /dev/null", "in the arguments of /bin/echo"),
+    ("X=CANARY /bin/true", "in the variables of /bin/true"),
+    ("echo CANARY >&2", "in what it says"),
+    ("echo CANARY", "in what it prints"),
+    ("echo CANARY > .git/vsecure-log", "in the file"),
+    ("echo CANARY | git hash-object -w --stdin", "in git's objects"),
+    ("d=$(dirname \"$(dirname \"$PWD\")\")/vsecure-elsewhere-$$; mkdir \"$d\"; rmdir \"$d\"", "it wrote elsewhere"),
+    ("touch core.1", "in the file"),
+];
+
+/// Whether the search finds what it is to find.
+pub fn the_search_finds() -> Vec<String> {
+    let missed = |(script, expected): &(&str, &str)| {
+        let world = World::empty_below(&base());
+        let mut command = world.command("bash");
+        command.args(["-c", &script.replace("CANARY", CANARY)]);
+        let traced = trace(&command, b"", 0, Act::Watch);
+        let found = search(&world, &traced, false, [CANARY, CANARY]);
+        (!found.iter().any(|what| what.starts_with(expected))).then(|| format!("{script}: {found:?}"))
+    };
+    LEAKY.iter().filter_map(missed).collect()
+}
