@@ -91,7 +91,7 @@ impl Vault {
         made.commit = store.begin("init")?.apply(batch)?.commit.map(|commit| commit.to_string());
         // The store is made, and trusted: an error now would look as if it were not. A clone that isn't remembered yet will be.
         if let Ok(vault) = Self::inspect(options) {
-            let _ = vault.remember();
+            let _ = vault.pin();
         }
         Ok(made)
     }
