@@ -117,6 +117,16 @@ impl Store {
         Ok(commit.parent_ids().next().map(CommitId).filter(|parent| self.has_commit(parent).unwrap_or_default()))
     }
 
+    /// What `commit` merged in: its parents but for the first, as far as they are here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the commit can't be read.
+    pub fn merged_into(&self, commit: &CommitId) -> Result<Vec<CommitId>, StoreError> {
+        let commit = self.repository()?.find_commit(commit.0)?;
+        let others = commit.parent_ids().skip(1).map(CommitId);
+        Ok(others.filter(|parent| self.has_commit(parent).unwrap_or_default()).collect())
+    }
+
     /// The store's files that `a` and `b` have differently.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ fn advanced(
     if let Some(before) = before {
         demand_no_fall(store, pins, reference, before, &chain)?;
     }
+    demand_nothing_dropped(store, pins, reference, &way, &chain)?;
     let authority = Authority::of(chain);
     let accepted = authority::acceptance(&tree, authority.policy())?;
     let mut refused = before.map(|before| before.refused.clone()).unwrap_or_default();
@@ -159,6 +160,32 @@ fn demand_no_fall(
         return Ok(());
     }
     Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() })
+}
+
+/// That no merge on the way left out epochs that it brought together with: whoever was removed could merge their removal away, unnoticed by
+/// all who had not seen it.
+fn demand_nothing_dropped(
+    store: &Store,
+    pins: &Pins,
+    reference: &str,
+    way: &[CommitId],
+    chain: &Chain,
+) -> Result<(), VaultError> {
+    let ours = &chain.summary().epochs;
+    for commit in way {
+        for merged in store.merged_into(commit)? {
+            // What is no valid chain of this store can't take part; anybody could have made it.
+            let theirs = authority::load(&store.tree_of(&merged)?, &|id| known(Some(pins), id));
+            let goes_on = |theirs: Chain| {
+                let theirs = &theirs.summary().epochs;
+                theirs.len() > ours.len() && theirs.starts_with(ours)
+            };
+            if theirs.is_ok_and(goes_on) {
+                return Err(VaultError::TrustedPolicyForked { reference: reference.to_owned() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
