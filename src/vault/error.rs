@@ -38,6 +38,9 @@ pub enum Flaw {
         /// The author.
         author: MemberName,
     },
+    /// A grant that was taken back before, put in place again.
+    #[error("this grant was taken back before, and was put in place again")]
+    GrantRevived,
     /// An older state, put back on the trusted branch.
     #[error("commit {commit} put an older state back, or lost it: the branch had revision {seen} before")]
     Replayed {

@@ -1,5 +1,7 @@
 //! Grants: who may read one secret until a deadline, though no rule lets them.
 
+use std::collections::BTreeSet;
+
 use crate::crypto::{self, Namespace, Recipient};
 use crate::model::{
     Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span,
@@ -132,8 +134,38 @@ impl Vault {
         if let Some(grants) = self.grants.get() {
             return Ok(grants);
         }
-        let loaded = load(&self.store, &self.authority)?;
+        let loaded = self.load_grants()?;
         Ok(self.grants.get_or_init(|| loaded))
+    }
+
+    /// Reads the work tree's grants anew. One that was taken back in this branch's history does not count again, whoever put the signed file
+    /// back in its place.
+    fn load_grants(&self) -> Result<Grants, VaultError> {
+        let mut grants = load(&self.store, &self.authority)?;
+        let now = self.options.now;
+        if self.store.has_git() && grants.all.iter().any(|grant| grant.is_in_force(now)) {
+            let revoked = self.revoked_in_history()?;
+            let revived = |grant: &mut Grant| grant.is_in_force(now) && revoked.contains(&grant.id);
+            let gone: Vec<Grant> = grants.all.extract_if(.., revived).collect();
+            let flaws = gone.into_iter().map(|grant| refused(&layout::grant(&grant.id), Flaw::GrantRevived));
+            grants.refused.extend(flaws);
+        }
+        Ok(grants)
+    }
+
+    /// The grants that some member took back in this branch's history. Whoever had the right to do so then may have lost it since.
+    fn revoked_in_history(&self) -> Result<BTreeSet<GrantId>, VaultError> {
+        let mut revoked = BTreeSet::new();
+        for history in self.store.histories_below(&layout::place(layout::GRANTS))?.into_values() {
+            for blob in history.entries.iter().filter_map(|entry| entry.blob.as_ref()) {
+                let file = self.store.read_blob(blob, MAX_GRANT_BYTES as u64)?;
+                let Ok((grant, signer)) = verified::<Grant>(&file, Namespace::Grant) else { continue };
+                if grant.revoked && self.authority.check_signer(&signer, &grant.author).is_ok() {
+                    revoked.insert(grant.id);
+                }
+            }
+        }
+        Ok(revoked)
     }
 
     /// The grants that let somebody read now.
@@ -172,7 +204,7 @@ impl Vault {
     /// [`VaultError`] when the store can't be read.
     pub fn grants_listed(&self) -> Result<(Vec<GrantEntry>, Vec<VaultError>), VaultError> {
         let mut entries = Vec::new();
-        let Grants { all, refused } = load(&self.store, &self.authority)?;
+        let Grants { all, refused } = self.load_grants()?;
         for grant in all {
             let by_rule = self.authority.rights().allows(&grant.grantee, Action::Read, &grant.path);
             let signed = self.revision(&self.store, &grant.path)?;
@@ -289,7 +321,7 @@ impl Vault {
             let concerned: Vec<SecretPath> = new.iter().chain(&ended).map(|grant| grant.path.clone()).collect();
             let in_force = self.grants_after(&new)?;
             let mut secrets = Vec::new();
-            for path in concerned.iter().collect::<std::collections::BTreeSet<_>>() {
+            for path in concerned.iter().collect::<BTreeSet<_>>() {
                 secrets.extend(self.revision(&self.store, path)?);
             }
             let rekeyed =
@@ -326,7 +358,7 @@ impl Vault {
     fn grants_after(&self, new: &[Grant]) -> Result<Vec<Grant>, VaultError> {
         let now = self.options.now;
         let replaced = |grant: &Grant| new.iter().any(|other| other.id == grant.id);
-        let present = load(&self.store, &self.authority)?.all.into_iter();
+        let present = self.load_grants()?.all.into_iter();
         let kept = present.filter(|grant| !replaced(grant)).chain(new.iter().cloned());
         Ok(kept.filter(|grant| grant.is_in_force(now)).collect())
     }
