@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod attacks;
 mod audit;
 mod branch;
 mod commands;

@@ -1,0 +1,138 @@
+//! What members and former members try against each other, each in a clone of their own, with a bare repository between them that they can
+//! all push to.
+
+use std::fs;
+
+use crate::support::World;
+use crate::team::Team;
+
+const A: &str = "production/A";
+
+/// bob reads and writes production, rita reads it.
+fn team() -> (Team, World, World) {
+    let team = Team::with_secrets(&[(A, "one"), ("staging/B", "two")]);
+    let bob = team.joins("bob", "devops");
+    let rita = team.joins("rita", "readers");
+    team.rules(
+        r#"{"secrets": {"production/*": {"read": ["admins", "devops", "readers"], "write": ["admins", "devops"], "delete": ["admins"]}}}"#,
+    );
+    bob.pull();
+    rita.pull();
+    (team, bob, rita)
+}
+
+/// Commits whatever is in the work tree, past vsecure, and pushes it.
+fn push_by_hand(world: &World) {
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "By hand"]);
+    world.git(&["push", "-q"]);
+}
+
+fn pull_by_hand(world: &World) {
+    world.git(&["pull", "-q", "--ff-only"]);
+}
+
+#[test]
+fn nobody_makes_themselves_an_admin_or_a_reader_by_hand() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    for arguments in [
+        vec!["members:roles", "rita", "admins", "--yes"],
+        vec!["policy:apply", "-", "--yes"],
+        vec!["members:add-machine", "mine", "--roles", "admins", "--yes"],
+        vec!["keys:recovery", "--yes"],
+        vec!["env:add", "mine", "--yes"],
+        vec!["members:accept", A, "--yes"],
+        vec!["members:remove", "alice", "--yes"],
+    ] {
+        let input = br#"{"secrets": {"**": {"read": ["rita"], "write": ["rita"]}}}"#;
+        assert!(rita.refused_with(4, &arguments, input).contains("no admin"), "{arguments:?}");
+    }
+    // An edited epoch is no epoch, and everybody says so.
+    let newest = rita.file("policy/000004.yaml");
+    let text = fs::read_to_string(&newest).unwrap();
+    fs::write(&newest, text.replace("      - \"readers\"", "      - \"admins\"")).unwrap();
+    push_by_hand(&rita);
+    for world in [alice, &bob] {
+        pull_by_hand(world);
+        let error = world.refused(6, &["get", A]);
+        assert!(error.contains("policy"), "{error}");
+    }
+    // Nor is one left out, or taken back.
+    rita.git(&["revert", "--no-edit", "HEAD"]);
+    rita.git(&["rm", "-q", "-r", ".vsecure/policy/000004.yaml"]);
+    rita.git(&["commit", "-q", "-m", "Back to the rules of yesterday"]);
+    rita.git(&["push", "-q"]);
+    pull_by_hand(alice);
+    assert!(alice.refused(6, &["get", A]).contains("does not go on from the one it had"));
+    assert!(alice.refused(6, &["update", A, "x"]).contains("does not go on"));
+}
+
+#[test]
+fn a_removed_members_clone_brings_nothing_that_counts() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    alice.ok(&["members:remove", "bob", "--yes"]);
+    alice.push();
+    // bob has not fetched: for his clone he is still a member. He works on, and brings it in with his own epoch winning.
+    bob.ok(&["update", A, "after-his-removal"]);
+    bob.git(&["fetch", "-q"]);
+    bob.git(&["merge", "-q", "-s", "ours", "--no-edit", "origin/main"]);
+    bob.git(&["push", "-q"]);
+    rita.git(&["fetch", "-q"]);
+    let error = rita.refused(6, &["get", A]);
+    assert!(error.contains("policy"), "the trusted branch's policy went back: {error}");
+    rita.git(&["merge", "-q", "--ff-only", "origin/main"]);
+    assert!(rita.refused(6, &["get", A]).contains("policy"));
+}
+
+#[test]
+fn a_removed_members_merge_that_keeps_the_policy_is_refused_too_and_can_be_adopted() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    bob.ok(&["update", A, "unpushed"]);
+    alice.ok(&["members:remove", "bob", "--yes"]);
+    alice.push();
+    bob.git(&["fetch", "-q"]);
+    bob.git(&["merge", "-q", "-X", "ours", "--no-edit", "origin/main"]);
+    bob.git(&["push", "-q"]);
+    for world in [alice, &rita] {
+        pull_by_hand(world);
+        world.run(&["list"]);
+        let error = world.refused(6, &["get", A]);
+        assert!(error.contains("bob") || error.contains("put an older state back"), "{error}");
+        assert_eq!(world.run(&["get", "staging/B"]).code, if world.project == alice.project { 0 } else { 4 });
+    }
+    // It was honest work, as a look shows; alice answers for it.
+    let shown = alice.run(&["adopt", A, "-n"]);
+    assert!(shown.code == 0 && shown.err.contains("signed by bob"), "{}", shown.err);
+    alice.ok(&["adopt", A, "--yes"]);
+    assert_eq!(alice.get(A), "unpushed");
+    alice.push();
+    rita.pull();
+    assert_eq!(rita.get(A), "unpushed");
+    assert_eq!(alice.debts(), [format!("{A} bob")]);
+}
+
+#[test]
+fn a_grant_that_was_taken_back_stays_so() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    alice.ok(&["grant-access", "staging/B", "--user", "rita", "--duration", "1h"]);
+    alice.push();
+    rita.pull();
+    let folder = rita.file("grants");
+    let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let granted = fs::read(&file).unwrap();
+    alice.ok(&["revoke-access", "staging/B", "--user", "rita"]);
+    alice.push();
+    [&bob, &rita].iter().for_each(|world| world.pull());
+    // She puts the signed file back as it was.
+    fs::write(&file, &granted).unwrap();
+    push_by_hand(&rita);
+    pull_by_hand(alice);
+    assert!(alice.run(&["access:grants"]).err.contains("was taken back before"));
+    assert!(alice.check().contains(&"grant-revived".to_owned()));
+    alice.ok(&["update", "staging/B", "three"]);
+    assert!(!alice.opens_for(&rita, "staging/B"), "a new value is not for her");
+}
