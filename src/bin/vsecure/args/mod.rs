@@ -189,6 +189,8 @@ pub enum Command {
     /// Edit a value in your editor
     #[command(name = "secrets:edit", after_help = "Example:\n  EDITOR=nano vsecure secrets:edit APP_CONFIG")]
     Edit(EditArgs),
+    #[command(flatten)]
+    Sharing(SharingCommand),
     /// Show who changed and who read what
     #[command(
         name = "audit:logs",
@@ -205,8 +207,6 @@ pub enum Command {
     /// Verify every access log that is here
     #[command(name = "audit:verify", after_help = "Example:\n  vsecure audit:verify --json")]
     AuditVerify,
-    #[command(flatten)]
-    Sharing(SharingCommand),
     #[command(flatten)]
     Members(MembersCommand),
     #[command(flatten)]

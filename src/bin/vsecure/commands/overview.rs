@@ -13,10 +13,14 @@ pub fn run(app: &App) -> anyhow::Result<()> {
     let mut lines = vec![String::from("vsecure keeps a team's secrets in the git repository they belong to.")];
     let cli = Cli::command();
     let commands: Vec<&clap::Command> = cli.get_subcommands().filter(|command| !command.is_hide_set()).collect();
-    let mut groups: Vec<&str> = commands.iter().map(|command| group_of(command)).collect();
+    let mut groups: Vec<&str> = Vec::new();
+    for group in commands.iter().map(|command| group_of(command)) {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
     // The store's own commands, which have no group, come first, and the others in the order they are declared in.
     groups.sort_by_key(|group| !group.is_empty());
-    groups.dedup();
     for group in groups {
         lines.push(String::new());
         lines.push(app.output.heading(if group.is_empty() { "store" } else { group }));
