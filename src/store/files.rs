@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -17,6 +17,37 @@ pub struct Listed {
     pub files: Vec<StorePath>,
     /// Links, submodules and the like, and names that no file of a store has; escape them when shown.
     pub others: Vec<String>,
+}
+
+/// How many files are worth one flush of the whole file system: it also waits for what others write.
+const MANY: usize = 64;
+
+/// How what is written gets to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Every file by itself, as it is written.
+    Each,
+    /// All of them by one flush of the file system, afterwards.
+    Together,
+}
+
+impl Flush {
+    /// What is quicker for so many files.
+    pub(super) const fn of(files: usize) -> Self {
+        // Other systems have no call for it that waits and tells of errors.
+        if cfg!(target_os = "linux") && files > MANY { Self::Together } else { Self::Each }
+    }
+
+    /// Flushes the file system that `folder` is on, where that was left to the end.
+    pub(super) fn folder(self, folder: &Path) -> Result<(), StoreError> {
+        #[cfg(target_os = "linux")]
+        if self == Self::Together {
+            let flushed = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+            return flushed.map_err(|error| StoreError::io(folder, error));
+        }
+        let _ = folder;
+        Ok(())
+    }
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
@@ -155,21 +186,34 @@ impl Store {
         self.open_folder(folder, true, path.as_str())?.ok_or_else(missing)
     }
 
-    /// Writes `content` durably into the new file `temporary` beside `path`.
-    pub(super) fn write_beside(&self, path: &StorePath, temporary: &str, content: &[u8]) -> Result<(), StoreError> {
+    /// Writes `content` into the new file `temporary` beside `path`.
+    pub(super) fn write_beside(
+        &self,
+        path: &StorePath,
+        temporary: &str,
+        content: &[u8],
+        flush: Flush,
+    ) -> Result<(), StoreError> {
         let folder = self.open_or_make(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, temporary, flags, Mode::from_raw_mode(0o666));
         let mut file = File::from(file.map_err(|error| self.failed(path, error.into()))?);
-        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let written =
+            file.write_all(content).and_then(|()| if flush == Flush::Each { file.sync_all() } else { Ok(()) });
         written.map_err(|error| self.failed(path, error))
     }
 
-    /// Renames `temporary` over `path`, and makes that durable.
-    pub(super) fn put_in_place(&self, path: &StorePath, temporary: &str) -> Result<(), StoreError> {
+    /// Renames `temporary` over `path`.
+    pub(super) fn put_in_place(&self, path: &StorePath, temporary: &str, flush: Flush) -> Result<(), StoreError> {
         let folder = self.open_or_make(path)?;
         let renamed = rustix::fs::renameat(&folder, temporary, &folder, path.split_last().1);
-        renamed.and_then(|()| rustix::fs::fsync(&folder)).map_err(|error| self.failed(path, error.into()))
+        let flushed = || if flush == Flush::Each { rustix::fs::fsync(&folder) } else { Ok(()) };
+        renamed.and_then(|()| flushed()).map_err(|error| self.failed(path, error.into()))
+    }
+
+    /// Brings to the disk what was written to the store's files with [`Flush::Together`].
+    pub(super) fn flush(&self, flush: Flush) -> Result<(), StoreError> {
+        flush.folder(&self.root)
     }
 
     /// Removes the file `name` beside `path`, or `path` itself; it may be gone already.

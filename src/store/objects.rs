@@ -1,5 +1,6 @@
 //! Writing blobs, trees and a commit, durably, before anything refers to them.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
 
 use super::batch::{FileChange, Person};
+use super::files::Flush;
 use super::{Store, StoreError};
 
 /// Settings that name a program to run when signing, with git's own defaults.
@@ -107,15 +109,15 @@ impl Store {
         let mut objects: Vec<Oid> = blobs.iter().filter_map(|(_, blob)| *blob).collect();
         objects.push(root);
         let tree = repository.find_tree(root)?;
+        let mut folders = HashSet::new();
         for (path, _) in blobs {
             let mut folder = path.as_str();
-            while let Some((parent, _)) = folder.rsplit_once('/') {
+            while let Some((parent, _)) = folder.rsplit_once('/').filter(|(parent, _)| folders.insert(*parent)) {
                 folder = parent;
-                if let Ok(entry) = tree.get_path(folder.as_ref()) {
-                    objects.push(entry.id());
-                }
             }
         }
+        let ids = folders.into_iter().filter_map(|folder| tree.get_path(folder.as_ref()).ok());
+        objects.extend(ids.map(|entry| entry.id()));
         objects.sort_unstable();
         objects.dedup();
         Ok(objects)
@@ -170,20 +172,30 @@ impl Store {
     /// Brings loose objects to the disk. One that is not loose was there before, or is packed.
     pub(super) fn make_durable(&self, objects: &[Oid]) -> Result<(), StoreError> {
         let folder = self.git()?.common_dir.join("objects");
+        let flush = Flush::of(objects.len());
         let mut folders: Vec<PathBuf> = Vec::new();
         for object in objects {
             let name = object.to_string();
             let (start, rest) = name.split_at(2);
             let path = folder.join(start).join(rest);
-            match File::open(&path).and_then(|file| file.sync_all()) {
-                Ok(()) => folders.push(folder.join(start)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            let written = match flush {
+                Flush::Each => File::open(&path).and_then(|file| file.sync_all()),
+                Flush::Together => Ok(()),
+            };
+            match written.and_then(|()| fs::metadata(&path)) {
+                // Left by a crash of the machine; git would take it for the object for ever.
+                Ok(metadata) if metadata.len() == 0 => {
+                    return Err(StoreError::GitFailed {
+                        stderr: format!("the object {name} is empty: run `git fsck`"),
+                    });
+                }
+                Ok(_) => folders.push(folder.join(start)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io(&path, error)),
             }
-            if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
-                // Left by a crash of the machine; git would take it for the object for ever.
-                return Err(StoreError::GitFailed { stderr: format!("the object {name} is empty: run `git fsck`") });
-            }
+        }
+        if flush == Flush::Together {
+            return flush.folder(&folder);
         }
         folders.sort_unstable();
         folders.dedup();

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use git2::{Index, ObjectType, Oid};
 
+use super::files::Flush;
 use super::journal::{Journal, JournalChange};
 use super::locate::GitPlace;
 use super::lock::{self, Lock};
@@ -169,9 +170,11 @@ impl Store {
         wanted: &[(usize, &JournalChange)],
         index: Option<Index>,
     ) -> Result<(), StoreError> {
+        let flush = Flush::of(wanted.len());
         for (number, change) in wanted {
-            self.bring(change, &journal.temporary(*number))?;
+            self.bring(change, &journal.temporary(*number), flush)?;
         }
+        self.flush(flush)?;
         let index = index.map_or_else(|| self.open_index_aside(journal), Ok)?;
         self.update_index(journal, wanted, index)?;
         self.release(journal)
@@ -194,7 +197,7 @@ impl Store {
         Ok(wanted)
     }
 
-    fn bring(&self, change: &JournalChange, temporary: &str) -> Result<(), StoreError> {
+    fn bring(&self, change: &JournalChange, temporary: &str, flush: Flush) -> Result<(), StoreError> {
         let path = change.path()?;
         let there = self.work_tree_blob(&path)?;
         if there == change.new_blob() || there != change.seen() {
@@ -205,9 +208,10 @@ impl Store {
         if self.blob_beside(&path, temporary)? != Some(blob) {
             let content = self.repository()?.find_blob(blob)?.content().to_vec();
             self.remove_beside(&path, Some(temporary))?;
-            self.write_beside(&path, temporary, &content)?;
+            // By itself: what lies ready must be whole before it gets its place.
+            self.write_beside(&path, temporary, &content, Flush::Each)?;
         }
-        self.put_in_place(&path, temporary)
+        self.put_in_place(&path, temporary, flush)
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.

@@ -67,3 +67,39 @@ fn a_file_that_changed_on_the_branch_since_the_plan_is_a_conflict() {
     assert_eq!(store.head().unwrap(), head);
     assert_eq!(fs::read(store.root().join(NAME)).unwrap(), b"one");
 }
+
+#[test]
+fn many_files_are_changed_made_and_removed_in_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let file = |number: usize| -> StorePath { format!("secrets/{}/{number}", number % 7).parse().unwrap() };
+    let change = |number: usize, seen: Option<&str>, content: Option<&str>| {
+        let bytes = |text: &str| format!("{text} {number}").into_bytes();
+        FileChange { path: file(number), seen: seen.map(bytes), content: content.map(bytes) }
+    };
+    let apply = |changes: Vec<FileChange>| {
+        let batch = Batch { changes, ..batch(None, "", Mode::Commit) };
+        store.begin("test").unwrap().apply(batch).unwrap();
+    };
+    apply((0..200).map(|number| change(number, None, Some("one"))).collect());
+    let second = (0..200).map(|number| change(number, Some("one"), (number % 2 == 0).then_some("two")));
+    apply(second.chain((200..300).map(|number| change(number, None, Some("new")))).collect());
+    let head = store.head_tree().unwrap().unwrap();
+    for number in 0..300 {
+        let expected = match number {
+            200.. => Some(format!("new {number}")),
+            number if number % 2 == 0 => Some(format!("two {number}")),
+            _ => None,
+        };
+        for bytes in [store.read(&file(number), 100).unwrap(), head.read(&file(number), 100).unwrap()] {
+            assert_eq!(bytes.map(|bytes| String::from_utf8(bytes).unwrap()), expected, "{number}");
+        }
+    }
+    let git = |arguments: &[&str]| {
+        let run = std::process::Command::new("git").args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(run.status.success(), "{arguments:?}");
+        String::from_utf8(run.stdout).unwrap()
+    };
+    assert_eq!(git(&["status", "--porcelain"]), "");
+    git(&["fsck", "--strict"]);
+}

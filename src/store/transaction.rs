@@ -8,6 +8,7 @@ use std::time::Instant;
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, Mode, Person};
+use super::files::Flush;
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
 use super::objects::Persons;
@@ -183,13 +184,16 @@ impl<'a> Transaction<'a> {
         head: &Head,
         commit: Option<Oid>,
     ) -> Result<Journal, StoreError> {
-        let base = head.commit.map(|id| self.store.tree_of(&CommitId(id))).transpose()?;
+        let tree = head.commit.map(|id| self.store.tree_of(&CommitId(id))).transpose()?;
+        let bases = match &tree {
+            Some(tree) => tree.blobs(batch.changes.iter().map(|change| &change.path))?,
+            None => vec![None; batch.changes.len()],
+        };
         let mut changes = Vec::new();
-        for (change, new) in batch.changes.iter().zip(blobs) {
+        for ((change, new), base) in batch.changes.iter().zip(blobs).zip(bases) {
             let hash = |bytes: &Vec<u8>| Oid::hash_object(git2::ObjectType::Blob, bytes);
             let seen = change.seen.as_ref().map(hash).transpose()?;
-            let base = base.as_ref().map(|tree| tree.blob(&change.path)).transpose()?.flatten().map(|blob| blob.0);
-            changes.push(JournalChange::new(&change.path, seen, base, *new));
+            changes.push(JournalChange::new(&change.path, seen, base.map(|blob| blob.0), *new));
         }
         Journal::new(&self.store.git()?.prefix, head, commit, changes)
     }
@@ -226,11 +230,13 @@ impl<'a> Transaction<'a> {
         let store = self.store;
         journal.save(store.git()?)?;
         store.take_git_locks(journal)?;
+        let flush = Flush::of(batch.changes.len());
         for (number, change) in batch.changes.iter().enumerate() {
             if let Some(content) = &change.content {
-                store.write_beside(&change.path, &journal.temporary(number), content)?;
+                store.write_beside(&change.path, &journal.temporary(number), content, flush)?;
             }
         }
+        store.flush(flush)?;
         store.open_index_aside(journal)
     }
 }

@@ -1,5 +1,7 @@
 //! The repository, and commits as snapshots.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 
@@ -210,12 +212,44 @@ impl Tree<'_> {
 
     /// The id of the file `path`; none when there is no such file.
     pub(super) fn blob(&self, path: &StorePath) -> Result<Option<BlobId>, StoreError> {
+        Ok(self.blobs([path])?.pop().flatten())
+    }
+
+    /// The ids of the files `paths`, in their order. A folder is opened once: large ones are in none of the library's caches.
+    pub(super) fn blobs<'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p StorePath>,
+    ) -> Result<Vec<Option<BlobId>>, StoreError> {
+        let mut folders: HashMap<&str, Option<GitTree<'_>>> = HashMap::new();
+        let mut found = Vec::new();
+        for path in paths {
+            let (folder, name) = path.split_last();
+            let folder = folder.unwrap_or_default();
+            let tree = match folders.entry(folder) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.folder(folder)?),
+            };
+            found.push(match tree.as_ref().and_then(|tree| tree.get_name(name)) {
+                Some(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
+                    Some(BlobId(entry.id()))
+                }
+                Some(_) => return Err(StoreError::NotPlain { path: path.to_string() }),
+                None => None,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The tree of a folder, the store's own where it has no name; none when there is none.
+    fn folder(&self, name: &str) -> Result<Option<GitTree<'_>>, StoreError> {
         let Some(root) = self.root else { return Ok(None) };
-        match entry(self.repository, self.repository.find_tree(root)?, path.as_str())? {
-            Some(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
-                Ok(Some(BlobId(entry.id())))
-            }
-            Some(_) => Err(StoreError::NotPlain { path: path.to_string() }),
+        let root = self.repository.find_tree(root)?;
+        if name.is_empty() {
+            return Ok(Some(root));
+        }
+        match entry(self.repository, root, name)? {
+            Some(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Some(self.repository.find_tree(entry.id())?)),
+            Some(_) => Err(StoreError::NotPlain { path: name.to_owned() }),
             None => Ok(None),
         }
     }
