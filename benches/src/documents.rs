@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,24 +37,26 @@ pub struct Documents {
 }
 
 impl Household {
-    /// As `vsecure init` makes it, with more members of the same role.
-    pub fn new(readers: usize, now: Timestamp) -> anyhow::Result<Self> {
+    /// As `vsecure init` makes it, with more members of the same role, so that there are `readers`; to so many `newcomers` no secret is
+    /// encrypted yet.
+    pub fn new(readers: usize, newcomers: usize, now: Timestamp) -> anyhow::Result<Self> {
         let identity = Identity::generate();
         let (mut policy, gitattributes) = first_epoch(identity.clone(), now)?;
         let name = policy.author.clone();
         let first = policy.members.get(&name).context("the author is a member")?.clone();
-        for number in 1..readers {
+        for number in 1..readers + newcomers {
             let other = Identity::generate();
             let keys =
                 MemberKeys { recipient: other.recipient().to_string(), signing: other.verifying_key().to_string() };
-            let email = format!("reader{number}@example.com").parse()?;
+            let name = if number < readers { format!("reader{number}") } else { format!("newcomer{number}") };
+            let email = format!("{name}@example.com").parse()?;
             let member = Member { email, keys: vec![keys], ..first.clone() };
-            policy.members.insert(format!("reader{number}").parse()?, member);
+            policy.members.insert(name.parse()?, member);
         }
         let policy_file = crypto::sign_document(&policy.body(), Namespace::Policy, &identity)?;
         let mut recipients = Vec::new();
         let mut holders = Vec::new();
-        for (name, member) in &policy.members {
+        for (name, member) in policy.members.iter().filter(|(name, _)| !name.as_str().starts_with("newcomer")) {
             let recipient: Recipient = member.keys.first().context("a member has a key")?.recipient.parse()?;
             holders.push(KeyHolder { member: name.clone(), key: recipient.fingerprint() });
             recipients.push(recipient);
@@ -107,25 +110,30 @@ fn first_epoch(identity: Identity, now: Timestamp) -> anyhow::Result<(Policy, Ve
     let folder = tempfile::tempdir()?;
     let made = Command::new("git").args(["init", "-q"]).arg(folder.path()).status()?;
     ensure!(made.success(), "git init failed");
-    let options = VaultOptions {
-        start: folder.path().to_owned(),
-        store: None,
-        claim: None,
-        pins: None,
-        now,
-        max_value_bytes: 1 << 20,
-        lock_timeout: Duration::from_secs(5),
-        author: None,
-        committer: None,
-        progress: Progress::default(),
-        look: false,
-        access_log: AccessLog { mode: LogMode::Off, command: "bench".parse()?, client: "bench".parse()?, ci: None },
-        recover: false,
-    };
+    let options = vault_options(folder.path(), now)?;
     let request = InitRequest { here: true, name: "bench".parse()?, email: "bench@example.com".parse()?, identity };
     Vault::init(options, request, &Writing { no_commit: true, ..Writing::default() })?;
     let store = folder.path().join(".vsecure");
     let file = fs::read(store.join("policy/000001.yaml"))?;
     let policy = Policy::parse(crypto::verify_document(&file, Namespace::Policy)?.body())?;
     Ok((policy, fs::read(store.join(".gitattributes"))?))
+}
+
+/// How the library is told to use a store at `start`, whoever is asked to trust it.
+pub fn vault_options(start: &Path, now: Timestamp) -> anyhow::Result<VaultOptions> {
+    Ok(VaultOptions {
+        start: start.to_owned(),
+        store: None,
+        claim: None,
+        pins: None,
+        now,
+        max_value_bytes: 1 << 20,
+        lock_timeout: Duration::from_secs(10),
+        author: None,
+        committer: None,
+        progress: Progress::default(),
+        look: true,
+        access_log: AccessLog { mode: LogMode::Off, command: "bench".parse()?, client: "bench".parse()?, ci: None },
+        recover: true,
+    })
 }

@@ -29,7 +29,7 @@ pub fn build(build: &Build) -> anyhow::Result<()> {
     let config = "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
     fs::write(home.join(".gitconfig"), config)?;
     let now = Timestamp::from_unix(i64::try_from(START)?).context("a time")?;
-    let household = Household::new(build.readers, now)?;
+    let household = Household::new(build.readers, build.newcomers, now)?;
     DirBuilder::new().recursive(true).mode(0o700).create(home.join(".config/vsecure"))?;
     write_new_identity_file(&home.join(".config/vsecure/identity.txt"), &household.identity, now)?;
     Pins::in_directory(home.join(".local/state/vsecure")).trust(&household.id)?;

@@ -21,7 +21,7 @@ enum Bench {
         /// How many
         count: usize,
     },
-    /// Re-encrypt the first N secrets for one more reader, in one durable commit, and print the milliseconds
+    /// Encrypt all N secrets of a store with newcomers anew, in one durable commit, and print the milliseconds
     Rekey {
         /// As given to `build`
         dir: PathBuf,
@@ -59,6 +59,9 @@ struct Build {
     /// Readers of each; the first is the one whose key lies in DIR/home
     #[arg(long, default_value_t = 1)]
     readers: usize,
+    /// Members who may read each too, and to whom none is encrypted yet
+    #[arg(long, default_value_t = 0)]
+    newcomers: usize,
     /// Versions of the first secret
     #[arg(long, default_value_t = 1)]
     versions: usize,
