@@ -19,6 +19,60 @@ pub struct Listed {
     pub others: Vec<String>,
 }
 
+/// What the file system says of a file without opening it. Who changes a file changes its stamp, unless within the clock's last tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds of the last change of the content, and of anything.
+    times: [u64; 4],
+}
+
+impl Stamp {
+    #[expect(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        reason = "the types differ between systems; bits are compared"
+    )]
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        let times = [stat.st_mtime as u64, stat.st_mtime_nsec as u64, stat.st_ctime as u64, stat.st_ctime_nsec as u64];
+        Self { device: stat.st_dev as u64, inode: stat.st_ino as u64, size: stat.st_size as u64, times }
+    }
+
+    /// Whether the file was last changed so long before `now`, in seconds since 1970, that a later change shows in its stamp.
+    #[must_use]
+    pub fn is_settled(&self, now: i64) -> bool {
+        let [modified, _, changed, _] = self.times;
+        let limit = u64::try_from(now.saturating_sub(SETTLING_SECONDS)).unwrap_or_default();
+        modified < limit && changed < limit
+    }
+
+    /// The stamp as numbers, to be kept.
+    #[must_use]
+    pub const fn numbers(&self) -> [u64; 7] {
+        let [a, b, c, d] = self.times;
+        [self.device, self.inode, self.size, a, b, c, d]
+    }
+}
+
+/// The coarsest clock of a file system counts in two seconds.
+const SETTLING_SECONDS: i64 = 3;
+
+/// What is looked at in folders.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    /// Names that begin with a dot, too.
+    hidden: bool,
+    /// Which names' files are stamped.
+    stamped: &'a dyn Fn(&str) -> bool,
+}
+
+const PLAIN: Walk<'static> = Walk { hidden: false, stamped: &|_| false };
+
+/// A name in a folder, with its kind and, where it was asked for, its stamp.
+type Name = (String, FileType, Option<Stamp>);
+
 /// How many files are worth one flush of the whole file system: it also waits for what others write.
 const MANY: usize = 64;
 
@@ -90,7 +144,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when a folder can't be read.
     pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
-        self.walk_files(Some(folder.clone()), false)
+        Ok(self.walk_files(Some(folder.clone()), PLAIN)?.0)
+    }
+
+    /// As [`Store::list`], with the stamps of those files whose names are `wanted`, in the same order.
+    ///
+    /// # Errors
+    /// As for [`Store::list`].
+    pub fn list_stamped(
+        &self,
+        folder: &StorePath,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(Listed, Vec<Option<Stamp>>), StoreError> {
+        self.walk_files(Some(folder.clone()), Walk { stamped: wanted, ..PLAIN })
     }
 
     /// Everything in the store, names that begin with a dot too.
@@ -98,24 +164,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when a folder can't be read.
     pub fn list_all(&self) -> Result<Listed, StoreError> {
-        self.walk_files(None, true)
+        Ok(self.walk_files(None, Walk { hidden: true, ..PLAIN })?.0)
     }
 
-    fn walk_files(&self, start: Option<StorePath>, hidden: bool) -> Result<Listed, StoreError> {
-        let mut found = Listed::default();
+    fn walk_files(&self, start: Option<StorePath>, walk: Walk<'_>) -> Result<(Listed, Vec<Option<Stamp>>), StoreError> {
+        let mut files = Vec::new();
+        let mut others = Vec::new();
         let mut folders = vec![start];
         while let Some(folder) = folders.pop() {
-            for (name, kind) in self.names(folder.as_ref(), hidden)? {
+            for (name, kind, stamp) in self.names(folder.as_ref(), walk)? {
                 let full = folder.as_ref().map_or_else(|| name.clone(), |folder| format!("{folder}/{name}"));
                 match (full.parse::<StorePath>(), kind) {
                     (Ok(path), FileType::Directory) => folders.push(Some(path)),
-                    (Ok(path), FileType::RegularFile) => found.files.push(path),
-                    _ => found.others.push(full),
+                    (Ok(path), FileType::RegularFile) => files.push((path, stamp)),
+                    _ => others.push(full),
                 }
             }
         }
-        found.files.sort_unstable();
-        Ok(found)
+        files.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let (files, stamps) = files.into_iter().unzip();
+        Ok((Listed { files, others }, stamps))
     }
 
     /// The names directly in `folder`, unsorted; none when it doesn't exist.
@@ -123,10 +191,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it can't be read.
     pub fn entries(&self, folder: &StorePath) -> Result<Vec<String>, StoreError> {
-        Ok(self.names(Some(folder), false)?.into_iter().map(|(name, _)| name).collect())
+        Ok(self.names(Some(folder), PLAIN)?.into_iter().map(|(name, _, _)| name).collect())
     }
 
-    fn names(&self, folder: Option<&StorePath>, hidden: bool) -> Result<Vec<(String, FileType)>, StoreError> {
+    fn names(&self, folder: Option<&StorePath>, walk: Walk<'_>) -> Result<Vec<Name>, StoreError> {
         let place = folder.map_or_else(|| self.root.clone(), |folder| self.absolute(folder));
         let failed = |error: Errno| StoreError::io(&place, error.into());
         let open =
@@ -137,17 +205,21 @@ impl Store {
             let entry = entry.map_err(failed)?;
             // A name that is not text is no name of ours; it is shown, not opened.
             let name = entry.file_name().to_string_lossy().into_owned();
-            if matches!(name.as_str(), "." | "..") || (name.starts_with('.') && !hidden) {
+            if matches!(name.as_str(), "." | "..") || (name.starts_with('.') && !walk.hidden) {
                 continue;
             }
-            let kind = match entry.file_type() {
-                FileType::Unknown => {
-                    let stat = rustix::fs::statat(&open, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-                    FileType::from_raw_mode(stat.st_mode)
-                }
-                kind => kind,
-            };
-            names.push((name, kind));
+            let mut kind = entry.file_type();
+            let mut stamp = None;
+            if kind == FileType::Unknown || (walk.stamped)(&name) {
+                let stat = match rustix::fs::statat(&open, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+                    // Gone since the folder was read.
+                    Err(Errno::NOENT) => continue,
+                    stat => stat.map_err(failed)?,
+                };
+                kind = FileType::from_raw_mode(stat.st_mode);
+                stamp = (walk.stamped)(&name).then(|| Stamp::of(&stat));
+            }
+            names.push((name, kind, stamp));
         }
         Ok(names)
     }

@@ -185,7 +185,7 @@ impl Store {
 }
 
 /// Enough of a hash to tell contents apart by accident, not by malice: both are our own.
-fn hex_start(bytes: &[u8]) -> String {
+pub(super) fn hex_start(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

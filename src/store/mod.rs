@@ -16,6 +16,7 @@ mod journal;
 mod ledger;
 mod locate;
 mod lock;
+mod memory;
 mod objects;
 mod path;
 mod recover;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 pub use batch::{Batch, FileChange, Mode, Person};
 pub use error::StoreError;
-pub use files::Listed;
+pub use files::{Listed, Stamp};
 pub use history::{HistoryEntry, PathHistory};
 pub use ledger::{Ledger, MAX_LINE_BYTES, MAX_SEGMENT_BYTES};
 pub use path::{StorePath, StorePathError};

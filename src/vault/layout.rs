@@ -31,6 +31,11 @@ pub(super) fn sidecar(path: &SecretPath) -> StorePath {
     place(&format!("{SECRETS}/{path}{SIDECAR_ENDING}"))
 }
 
+/// Whether a file below `secrets/` of this name is a sidecar.
+pub(super) fn is_sidecar(name: &str) -> bool {
+    name.ends_with(SIDECAR_ENDING)
+}
+
 /// The age file of `path`.
 pub(super) fn value(path: &SecretPath) -> StorePath {
     place(&format!("{SECRETS}/{path}{VALUE_ENDING}"))

@@ -20,6 +20,7 @@ mod init;
 mod layout;
 mod logs;
 mod members;
+mod memory;
 mod progress;
 mod publication;
 mod read;

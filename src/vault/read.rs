@@ -1,16 +1,18 @@
 //! Reading: one secret, a list, a past commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{Either, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::crypto::SecretBytes;
 use crate::model::{
     Environment, MAX_SIDECAR_BYTES, MetadataKey, MetadataValue, Pattern, SecretName, SecretPath, Sidecar, Span, Tag,
 };
 use crate::policy::Action;
+use crate::store::{Stamp, StorePath};
 
 use super::files::Files;
+use super::memory::{self, Memory};
 use super::revision::{Signed, refused};
 use super::{Asked, Flaw, Vault, VaultError, layout};
 
@@ -22,6 +24,24 @@ pub struct Reading {
     /// The value.
     pub value: SecretBytes,
 }
+
+/// The file of a sidecar.
+struct SidecarFile {
+    file: StorePath,
+    path: SecretPath,
+    stamp: Option<Stamp>,
+}
+
+/// What lies below `secrets/`.
+struct Found {
+    sidecars: Vec<SidecarFile>,
+    faults: Vec<VaultError>,
+}
+
+/// Under which name the store's memory of lists is kept.
+const MEMORY: &str = "list";
+/// From how many sidecars on that a list had to verify, the next one is to be spared that.
+const WORTH_KEEPING: usize = 32;
 
 /// Which secrets a list is about; all conditions must hold.
 #[derive(Debug, Clone, Default)]
@@ -151,67 +171,111 @@ impl Vault {
         for environment in selection.environment.iter().chain(&selection.missing_in) {
             self.known_environment(environment)?;
         }
-        let Listing { entries: all, refused } = self.all()?;
-        let lacking: Option<Vec<&SecretName>> = selection.missing_in.as_ref().map(|environment| {
-            let there = all.iter().map(|entry| &entry.sidecar.path).filter(|path| path.environment() == environment);
-            there.map(SecretPath::name).collect()
+        let (all, refused) = self.all()?;
+        let lacking: Option<BTreeSet<SecretName>> = selection.missing_in.as_ref().map(|environment| {
+            let there = all.iter().map(|sidecar| &sidecar.path).filter(|path| path.environment() == environment);
+            there.map(|path| path.name().clone()).collect()
         });
-        let chosen = all.iter().filter(|entry| {
-            let path = &entry.sidecar.path;
-            self.selects(selection, &entry.sidecar)
-                && lacking.as_ref().is_none_or(|names| !names.contains(&path.name()))
+        let chosen = all.into_iter().filter(|sidecar| {
+            self.selects(selection, sidecar)
+                && lacking.as_ref().is_none_or(|names| !names.contains(sidecar.path.name()))
         });
-        Ok(Listing { entries: chosen.cloned().collect(), refused })
+        Ok(Listing { entries: chosen.map(|sidecar| Entry { sidecar }).collect(), refused })
     }
 
-    fn all(&self) -> Result<Listing, VaultError> {
-        let (signed, refused) = self.verified_all()?;
-        let living = signed.into_iter().filter(|signed| !signed.sidecar.is_tombstone());
-        Ok(Listing { entries: living.map(|Signed { sidecar, .. }| Entry { sidecar }).collect(), refused })
+    /// The living secrets, by path, and what was refused. Those whose files are as they were when a list last looked are not read again.
+    fn all(&self) -> Result<(Vec<Sidecar>, Vec<VaultError>), VaultError> {
+        let Found { sidecars, mut faults } = self.sidecars()?;
+        let policy = self.authority.reference().sha256;
+        let kept = if sidecars.len() < WORTH_KEEPING { None } else { self.store.recall(MEMORY) }.unwrap_or_default();
+        let memory = Memory::of(&kept, &policy);
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            sidecars.into_par_iter().partition_map(|found| match memory.sidecar(&found.file, found.stamp.as_ref()) {
+                Some(sidecar) => Either::Left((found.file, sidecar)),
+                None => Either::Right(found),
+            });
+        let stamps: Vec<Option<Stamp>> = unknown.iter().map(|found| found.stamp).collect();
+        let files: Vec<StorePath> = unknown.iter().map(|found| found.file.clone()).collect();
+        let verified = self.verified(unknown);
+        let is_settled = |stamp: &Stamp| stamp.is_settled(self.options.now.unix());
+        let fresh = files
+            .into_iter()
+            .zip(stamps)
+            .zip(&verified)
+            .filter_map(|((file, stamp), result)| Some((file, stamp.filter(is_settled)?, result.as_ref().ok()?)));
+        let fresh: Vec<_> = fresh.collect();
+        if fresh.len() >= WORTH_KEEPING {
+            let again: Vec<StorePath> = known.iter().map(|(file, _)| file.clone()).collect();
+            self.store.keep(MEMORY, &memory::keep(&memory, &again, &fresh, &policy));
+        }
+        let mut all = Vec::with_capacity(known.len() + verified.len());
+        for result in known.into_iter().map(|(_, sidecar)| self.demand_not_replayed(&sidecar).map(|()| sidecar)) {
+            result.map_or_else(|error| faults.push(error), |sidecar| all.push(sidecar));
+        }
+        for result in verified {
+            result.map_or_else(|error| faults.push(error), |signed| all.push(signed.sidecar));
+        }
+        all.retain(|sidecar| !sidecar.is_tombstone());
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok((all, faults))
     }
 
     /// Every revision of the work tree that counts, by path, tombstones too, and what was refused.
     pub(super) fn verified_all(&self) -> Result<(Vec<Signed>, Vec<VaultError>), VaultError> {
-        let mut files = Vec::new();
-        let mut faults = Vec::new();
-        let listed = self.store.list(&layout::place(layout::SECRETS))?;
-        faults.extend(listed.others.into_iter().map(|file| VaultError::Refused { file, flaw: Flaw::NotPlain }));
-        for file in listed.files {
-            match layout::classify(&file) {
-                Ok(layout::Entry::Sidecar(path)) => {
-                    let read = self.store.read(&file, MAX_SIDECAR_BYTES as u64);
-                    files.push(read.map(|bytes| (file, path, bytes.unwrap_or_default())));
-                }
-                Ok(layout::Entry::Value(path)) => {
-                    if self.store.read(&layout::sidecar(&path), u64::MAX)?.is_none() {
-                        faults.push(refused(&file, Flaw::Unsigned));
-                    }
-                }
-                Ok(layout::Entry::Other) => {}
-                Err(error) => faults.push(refused(&file, Flaw::BadName(error))),
-            }
-        }
-        // Verifying is what takes time, and each file is by itself.
-        let authority = &self.authority;
-        let verified: Vec<Result<Signed, VaultError>> = files
-            .into_par_iter()
-            .map(|read| {
-                let (file, path, bytes) = read?;
-                Signed::verify(authority, bytes, &path).map_err(|flaw| refused(&file, flaw))
-            })
-            .collect();
+        let Found { sidecars, mut faults } = self.sidecars()?;
         let mut all = BTreeMap::new();
-        for result in verified {
-            let valid = result.and_then(|signed| self.admit(signed)).and_then(|signed| {
-                self.demand_not_replayed(&signed)?;
-                Ok(signed)
-            });
-            match valid {
+        for result in self.verified(sidecars) {
+            match result {
                 Ok(signed) => drop(all.insert(signed.sidecar.path.clone(), signed)),
                 Err(error) => faults.push(error),
             }
         }
         Ok((all.into_values().collect(), faults))
+    }
+
+    /// The files of sidecars in the work tree, and what lies among them that should not.
+    fn sidecars(&self) -> Result<Found, VaultError> {
+        let (listed, stamps) = self.store.list_stamped(&layout::place(layout::SECRETS), &layout::is_sidecar)?;
+        let mut faults: Vec<VaultError> =
+            listed.others.into_iter().map(|file| VaultError::Refused { file, flaw: Flaw::NotPlain }).collect();
+        let mut sidecars = Vec::new();
+        let mut values = Vec::new();
+        for (file, stamp) in listed.files.into_iter().zip(stamps) {
+            match layout::classify(&file) {
+                Ok(layout::Entry::Sidecar(path)) => sidecars.push(SidecarFile { file, path, stamp }),
+                Ok(layout::Entry::Value(path)) => values.push((file, path)),
+                Ok(layout::Entry::Other) => {}
+                Err(error) => faults.push(refused(&file, Flaw::BadName(error))),
+            }
+        }
+        let signed: HashSet<&SecretPath> = sidecars.iter().map(|found| &found.path).collect();
+        let unsigned = values.into_iter().filter(|(_, path)| !signed.contains(path));
+        faults.extend(unsigned.map(|(file, _)| refused(&file, Flaw::Unsigned)));
+        Ok(Found { sidecars, faults })
+    }
+
+    /// Reads and verifies `sidecars`, in their order.
+    fn verified(&self, sidecars: Vec<SidecarFile>) -> Vec<Result<Signed, VaultError>> {
+        let read = sidecars.into_iter().map(|found| {
+            let bytes = self.store.read(&found.file, MAX_SIDECAR_BYTES as u64)?;
+            Ok((found, bytes.unwrap_or_default()))
+        });
+        let read: Vec<Result<_, VaultError>> = read.collect();
+        // Verifying is what takes time, and each file is by itself.
+        let authority = &self.authority;
+        let verified: Vec<Result<Signed, VaultError>> = read
+            .into_par_iter()
+            .map(|read| {
+                let (SidecarFile { file, path, .. }, bytes) = read?;
+                Signed::verify(authority, bytes, &path).map_err(|flaw| refused(&file, flaw))
+            })
+            .collect();
+        let admitted = verified.into_iter().map(|result| {
+            let signed = self.admit(result?)?;
+            self.demand_not_replayed(&signed.sidecar)?;
+            Ok(signed)
+        });
+        admitted.collect()
     }
 
     fn selects(&self, selection: &Selection, sidecar: &Sidecar) -> bool {

@@ -57,7 +57,7 @@ impl Vault {
         };
         let signed = self.valid(file, path)?;
         if files.is_work_tree() {
-            self.demand_not_replayed(&signed)?;
+            self.demand_not_replayed(&signed.sidecar)?;
         }
         Ok(Some(signed))
     }

@@ -14,6 +14,7 @@ use crate::model::{Change, Document as _, Epoch, Member, MemberKeys, Policy, Rol
 use crate::policy::{Action, Pins};
 
 mod access;
+mod lists;
 mod model;
 mod reads;
 

@@ -252,9 +252,9 @@ impl Vault {
         Ok(None)
     }
 
-    /// That `signed`, read from the work tree, is no older state that was put back on a trusted branch.
-    pub(super) fn demand_not_replayed(&self, signed: &Signed) -> Result<(), VaultError> {
-        self.replayed(&signed.sidecar.path, signed.sidecar.revision.get(), None)
+    /// That `sidecar`, read from the work tree, is no older state that was put back on a trusted branch.
+    pub(super) fn demand_not_replayed(&self, sidecar: &Sidecar) -> Result<(), VaultError> {
+        self.replayed(&sidecar.path, sidecar.revision.get(), None)
     }
 
     /// That there is no `path` because there never was, and not because a trusted branch lost it.

@@ -32,7 +32,8 @@ pub fn list(app: &App, args: ListArgs) -> anyhow::Result<()> {
         app.output.table(&["SECRET", "VERSION", "SET", "EXPIRES", "TAGS"], &rows)?;
         app.output.say(&format!("{} secrets", rows.len()));
     } else {
-        entries.iter().try_for_each(|entry| app.output.line(&entry.sidecar.path.to_string()))?;
+        let lines: String = entries.iter().map(|entry| format!("{}\n", entry.sidecar.path)).collect();
+        app.output.bytes(lines.as_bytes())?;
     }
     for error in &refused {
         app.output.warn(&told(error));
