@@ -14,6 +14,7 @@ mod branch;
 mod commands;
 mod completion;
 mod corpora;
+mod cost;
 mod documents;
 mod git;
 mod guide;

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 11] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
     ("ssh-keygen", "openssh-client"),
     ("gpg", "gnupg"),
     ("script", "bsdutils"),
+    ("valgrind", "valgrind"),
     ("unshare", "util-linux"),
     ("bash", "bash"),
     ("zsh", "zsh"),
