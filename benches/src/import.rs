@@ -11,9 +11,10 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use vsecure::crypto::write_new_identity_file;
 use vsecure::model::{SecretPath, Timestamp};
 use vsecure::policy::Pins;
+use vsecure::vault::Vault;
 
 use crate::Build;
-use crate::documents::{Documents, Household};
+use crate::documents::{Documents, Household, vault_options};
 
 const START: u64 = 1_700_000_000;
 const SERVICES: [&str; 5] = ["api", "database", "cache", "queue", "mail"];
@@ -32,7 +33,6 @@ pub fn build(build: &Build) -> anyhow::Result<()> {
     let household = Household::new(build.readers, build.newcomers, now)?;
     DirBuilder::new().recursive(true).mode(0o700).create(home.join(".config/vsecure"))?;
     write_new_identity_file(&home.join(".config/vsecure/identity.txt"), &household.identity, now)?;
-    Pins::in_directory(home.join(".local/state/vsecure")).trust(&household.id)?;
 
     git(build, &["init", "-q"])?;
     let mut child = command(build, &["fast-import", "--quiet", "--done"]).stdin(Stdio::piped()).spawn()?;
@@ -40,7 +40,10 @@ pub fn build(build: &Build) -> anyhow::Result<()> {
     write_history(&mut Import { stream, commits: 0 }, build, &household)?;
     ensure!(child.wait()?.success(), "git fast-import failed");
     git(build, &["reset", "-q", "--hard"])?;
-    git(build, &["repack", "-q", "-a", "-d"])
+    git(build, &["repack", "-q", "-a", "-d"])?;
+    let mut options = vault_options(&project, now)?;
+    options.pins = Some(Pins::in_directory(home.join(".local/state/vsecure")));
+    Ok(Vault::inspect(options)?.pin()?)
 }
 
 /// The path of the `number`th secret.

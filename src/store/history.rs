@@ -5,8 +5,8 @@
 //! commits no longer reachable are taken out and those newly reachable put in.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 
 use git2::Oid;
@@ -47,14 +47,23 @@ struct Cached {
     lines: String,
 }
 
+/// What is walked, and where its lines are cached.
+struct Scope {
+    file: PathBuf,
+    /// A folder or a file of the store.
+    what: String,
+    /// Caches that this one holds the lines of.
+    superseded: Vec<PathBuf>,
+}
+
 impl Store {
     /// The commits of HEAD's history that brought `path`, a file below `secrets/`.
     ///
     /// # Errors
     /// [`StoreError`] when the history can't be read. A cache that can't be written is done without.
     pub fn history(&self, path: &StorePath) -> Result<PathHistory, StoreError> {
-        let entries = self.history_lines()?.lines().filter_map(|line| parse_line(line, path.as_str())).collect();
-        Ok(PathHistory { entries, complete: !self.is_shallow()? })
+        let lines = self.history_lines(&self.scope(Some(path))?)?;
+        Ok(PathHistory { entries: entries_of(&lines, path.as_str()), complete: !self.is_shallow()? })
     }
 
     /// The histories of all files below `secrets/` that HEAD's history knows, by path.
@@ -62,7 +71,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::history`].
     pub fn histories(&self) -> Result<BTreeMap<StorePath, PathHistory>, StoreError> {
-        Ok(by_path(&self.history_lines()?, !self.is_shallow()?))
+        Ok(by_path(&self.history_lines(&self.scope(None)?)?, !self.is_shallow()?))
     }
 
     /// The histories of all files below `folder`, which is not `secrets/`: walked each time.
@@ -75,17 +84,16 @@ impl Store {
     }
 
     /// The cache's lines, brought to HEAD.
-    fn history_lines(&self) -> Result<String, StoreError> {
+    fn history_lines(&self, scope: &Scope) -> Result<String, StoreError> {
         let Some(CommitId(head)) = self.head()? else { return Ok(String::new()) };
         let shallow = self.shallow_digest()?;
-        let file = self.cache_file()?;
-        let cached = load(&file).filter(|cached| cached.shallow == shallow);
+        let cached = load(&scope.file).filter(|cached| cached.shallow == shallow);
         match cached {
             Some(cached) if cached.head == head => Ok(cached.lines),
             cached => {
-                let lines = self.extended(cached, head)?;
+                let lines = self.extended(&scope.what, cached, head)?;
                 // Without a place to write, the next command walks again; that is all.
-                let _ = self.save(&file, head, &shallow, &lines);
+                let _ = self.save(scope, head, &shallow, &lines);
                 Ok(lines)
             }
         }
@@ -101,40 +109,71 @@ impl Store {
         Ok(by_path(&self.walk(&range, SECRETS)?, !self.is_shallow()?))
     }
 
+    /// What is walked to answer for `path`, or for all. Whoever asks for one file only gets its walk, which a commit-graph makes many times
+    /// shorter than that of all; as soon as another is asked for, all are walked at once.
+    fn scope(&self, path: Option<&StorePath>) -> Result<Scope, StoreError> {
+        let git = self.git()?;
+        let folder = git.shared_state();
+        let whole = format!("history-{}", hex_start(git.prefix.as_bytes()));
+        let single = path.map(|path| format!("{whole}-{}", hex_start(path.as_str().as_bytes())));
+        let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let cached = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(&whole));
+        let cached: Vec<String> = cached.collect();
+        match (path, single) {
+            (Some(path), Some(single)) if cached.iter().all(|name| *name == single) => {
+                Ok(Scope { file: folder.join(single), what: path.as_str().to_owned(), superseded: Vec::new() })
+            }
+            _ => {
+                let superseded = cached.into_iter().filter(|name| *name != whole).map(|name| folder.join(name));
+                let superseded = superseded.collect();
+                Ok(Scope { file: folder.join(whole), what: SECRETS.to_owned(), superseded })
+            }
+        }
+    }
+
     /// The cache's lines brought from the head they were made for to `head`.
-    fn extended(&self, cached: Option<Cached>, head: Oid) -> Result<String, StoreError> {
+    fn extended(&self, what: &str, cached: Option<Cached>, head: Oid) -> Result<String, StoreError> {
         let repository = self.repository()?;
         let Some(Cached { head: old, lines, .. }) = cached.filter(|cached| repository.find_commit(cached.head).is_ok())
         else {
-            return self.walk(&[head.to_string()], SECRETS);
+            return self.walk(&[head.to_string()], what);
         };
-        let new_lines = self.walk(&[head.to_string(), format!("^{old}")], SECRETS)?;
+        let new_lines = self.walk(&[head.to_string(), format!("^{old}")], what)?;
         if repository.graph_descendant_of(head, old)? {
             return Ok(new_lines + &lines);
         }
-        let gone: HashSet<String> = self.unreachable(old, head)?;
+        let gone: HashSet<String> = self.unreachable(what, old, head)?;
         let kept =
             lines.split_inclusive('\n').filter(|line| !gone.contains(line.split(' ').next().unwrap_or_default()));
         Ok(new_lines + &kept.collect::<String>())
     }
 
-    /// The commits that touch the store and are reachable from `old` only.
-    fn unreachable(&self, old: Oid, head: Oid) -> Result<HashSet<String>, StoreError> {
+    /// The commits that touch what is walked and are reachable from `old` only.
+    fn unreachable(&self, what: &str, old: Oid, head: Oid) -> Result<HashSet<String>, StoreError> {
         let mut command = self.git_command()?;
-        command.args(["rev-list", "--full-history", &old.to_string(), &format!("^{head}"), "--"]);
-        command.arg(self.literal(SECRETS)?);
+        command.args([
+            "--literal-pathspecs",
+            "rev-list",
+            "--full-history",
+            &old.to_string(),
+            &format!("^{head}"),
+            "--",
+        ]);
+        command.arg(self.literal(what)?);
         let printed = self.run(command, b"")?;
         Ok(String::from_utf8_lossy(&printed).lines().map(ToOwned::to_owned).collect())
     }
 
-    fn literal(&self, folder: &str) -> Result<String, StoreError> {
-        Ok(format!(":(top,literal){}/{folder}", self.git()?.prefix))
+    /// A folder or file of the store as git is told of it, with `--literal-pathspecs`: magic within it would turn git's Bloom filters off.
+    fn literal(&self, what: &str) -> Result<String, StoreError> {
+        Ok(format!("{}/{what}", self.git()?.prefix))
     }
 
-    /// Walks the commits that `range` names for what is below `folder`: lines as the cache has them.
-    fn walk(&self, range: &[String], folder: &str) -> Result<String, StoreError> {
+    /// Walks the commits that `range` names for `what`: lines as the cache has them.
+    fn walk(&self, range: &[String], what: &str) -> Result<String, StoreError> {
         let mut command = self.git_command()?;
         command.args([
+            "--literal-pathspecs",
             "-c",
             "log.showSignature=false",
             "-c",
@@ -149,7 +188,7 @@ impl Store {
         ]);
         command.args(["--no-renames", "--full-history", "--diff-merges=combined", "--no-ext-diff", "--no-textconv"]);
         command.args(["--no-color", "--no-notes", "--no-decorate", "--no-mailmap"]);
-        command.args(range).arg("--").arg(self.literal(folder)?);
+        command.args(range).arg("--").arg(self.literal(what)?);
         let printed = self.run(command, b"")?;
         let boundary = self.shallow_commits()?;
         let prefix = format!("{}/", self.git()?.prefix);
@@ -166,38 +205,21 @@ impl Store {
         Ok(hex_start(&bytes))
     }
 
-    fn cache_file(&self) -> Result<PathBuf, StoreError> {
-        let git = self.git()?;
-        Ok(git.shared_state().join(format!("history-{}", hex_start(git.prefix.as_bytes()))))
-    }
-
-    fn save(&self, file: &PathBuf, head: Oid, shallow: &str, lines: &str) -> Result<(), StoreError> {
+    fn save(&self, scope: &Scope, head: Oid, shallow: &str, lines: &str) -> Result<(), StoreError> {
         let folder = self.git()?.shared_state();
         lock::private_folder(&folder)?;
         let write = || {
             let mut aside = private::aside(&folder)?;
             let first = format!("{FORMAT} {head} {shallow} {}\n", lines.len());
             aside.write_all((first + lines).as_bytes())?;
-            aside.persist(file).map_err(|error| error.error)
+            aside.persist(&scope.file).map_err(|error| error.error)?;
+            scope.superseded.iter().try_for_each(|other| match fs::remove_file(other) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            })
         };
-        write().map(drop).map_err(|error| StoreError::io(file, error))
+        write().map_err(|error| StoreError::io(&scope.file, error))
     }
-}
-
-/// Enough of a hash to tell contents apart by accident, not by malice: both are our own.
-pub(super) fn hex_start(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn load(file: &PathBuf) -> Option<Cached> {
-    let text = fs::read_to_string(file).ok()?;
-    let (first, lines) = text.split_once('\n')?;
-    let mut words = first.split(' ');
-    let (format, head, shallow, length) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    // A cache that was cut off, by a full disk say, is none.
-    let whole = format == FORMAT && length.parse() == Ok(lines.len());
-    let head = Oid::from_str(head).ok()?;
-    whole.then(|| Cached { head, shallow: shallow.to_owned(), lines: lines.to_owned() })
 }
 
 fn by_path(lines: &str, complete: bool) -> BTreeMap<StorePath, PathHistory> {
@@ -210,6 +232,36 @@ fn by_path(lines: &str, complete: bool) -> BTreeMap<StorePath, PathHistory> {
         histories.entry(path).or_insert_with(blank).entries.push(entry);
     }
     histories
+}
+
+/// Enough of a hash to tell contents apart by accident, not by malice: both are our own.
+pub(super) fn hex_start(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn load(file: &PathBuf) -> Option<Cached> {
+    let mut reader = BufReader::new(File::open(file).ok()?);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let mut words = first.trim_end().split(' ');
+    let (format, head, shallow, length) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let mut lines = String::new();
+    reader.read_to_string(&mut lines).ok()?;
+    // A cache that was cut off, by a full disk say, is none.
+    let whole = format == FORMAT && length.parse() == Ok(lines.len());
+    let head = Oid::from_str(head).ok()?;
+    whole.then(|| Cached { head, shallow: shallow.to_owned(), lines })
+}
+
+/// The entries of `path` among `lines`. They are sought, not read line by line: there may be megabytes of them.
+fn entries_of(lines: &str, path: &str) -> Vec<HistoryEntry> {
+    let ending = format!(" {path}\n");
+    let found = lines.match_indices(&ending).filter_map(|(at, _)| {
+        let before = lines.get(..at)?;
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        parse_line(lines.get(start..at + ending.len() - 1)?, path)
+    });
+    found.collect()
 }
 
 fn parse_line(line: &str, path: &str) -> Option<HistoryEntry> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::history::hex_start;
 use super::lock::{self, NOFOLLOW};
 use super::{Store, StoreError};
+use crate::private;
 
 /// More than any memory of ours needs.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -31,8 +32,7 @@ impl Store {
             let folder = self.git()?.tree_state();
             lock::private_folder(&folder)?;
             let failed = |error| StoreError::io(&place, error);
-            // Such a file is private by itself.
-            let mut aside = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
+            let mut aside = private::aside(&folder).map_err(failed)?;
             aside.write_all(content).map_err(failed)?;
             aside.persist(&place).map_err(|error| failed(error.error))
         };

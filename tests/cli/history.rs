@@ -236,3 +236,30 @@ fn an_uncommitted_change_is_replaced_by_the_next() {
     assert_eq!((numbers(&world, "NEW"), world.get("NEW").as_str()), (vec![1], "n2"));
     assert_eq!(world.git(&["status", "--porcelain"]), "");
 }
+
+#[test]
+fn one_secret_is_walked_for_alone_and_a_second_for_all() {
+    let world = World::with_secrets(&[("production/A", "one"), ("production/B", "one"), ("production/C", "one")]);
+    let caches = || -> Vec<String> {
+        let names = fs::read_dir(world.project.join(".git/vsecure")).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("history-")).collect()
+    };
+    let lines = |name: &str| {
+        let text = fs::read_to_string(world.project.join(".git/vsecure").join(name)).unwrap();
+        text.lines().skip(1).count()
+    };
+    assert_eq!(numbers(&world, "A"), [1]);
+    let [single] = caches().try_into().unwrap();
+    assert_eq!(lines(&single), 1);
+    world.ok(&["update", "A", "two"]);
+    world.ok(&["update", "B", "two"]);
+    assert_eq!(numbers(&world, "A"), [2, 1]);
+    assert_eq!(caches(), [single.clone()]);
+    assert_eq!(numbers(&world, "B"), [2, 1]);
+    let [whole] = caches().try_into().unwrap();
+    assert!(whole != single && lines(&whole) == 10, "{whole}: three secrets, two updates, two files each");
+    world.ok(&["update", "C", "two"]);
+    assert_eq!((numbers(&world, "A"), numbers(&world, "C")), (vec![2, 1], vec![2, 1]));
+    assert_eq!(caches(), [whole]);
+}
