@@ -42,12 +42,17 @@ impl<'a> Memory<'a> {
         parse(text, policy).unwrap_or_default()
     }
 
-    /// The sidecar `file`, if it is unchanged since it was verified.
-    pub(super) fn sidecar(&self, file: &StorePath, stamp: Option<&Stamp>) -> Option<Sidecar> {
+    /// The sidecar `file`, if it is unchanged since it was verified. Its recipients are there if it is `wanted`.
+    pub(super) fn sidecar(
+        &self,
+        file: &StorePath,
+        stamp: Option<&Stamp>,
+        wanted: &dyn Fn(&Sidecar) -> bool,
+    ) -> Option<Sidecar> {
         let kept = self.kept.get(file.as_str()).filter(|kept| Some(kept.stamp) == stamp.map(Stamp::numbers))?;
         let (_, readers) = self.readers.get(kept.readers)?;
         let mut sidecar = Sidecar::of_known(kept.body.as_bytes())?;
-        if !sidecar.is_tombstone() {
+        if !sidecar.is_tombstone() && wanted(&sidecar) {
             sidecar.recipients.clone_from(readers);
         }
         Some(sidecar)

@@ -7,6 +7,7 @@ use rayon::iter::{Either, IntoParallelIterator as _, ParallelIterator as _};
 use crate::crypto::SecretBytes;
 use crate::model::{
     Environment, MAX_SIDECAR_BYTES, MetadataKey, MetadataValue, Pattern, SecretName, SecretPath, Sidecar, Span, Tag,
+    Timestamp,
 };
 use crate::policy::Action;
 use crate::store::{Stamp, StorePath};
@@ -60,6 +61,20 @@ pub struct Selection {
     pub no_expiry: bool,
     /// Only names that another environment has and this one doesn't.
     pub missing_in: Option<Environment>,
+}
+
+impl Selection {
+    /// Whether all conditions but that of another environment hold.
+    fn selects(&self, sidecar: &Sidecar, now: Timestamp) -> bool {
+        let path = &sidecar.path;
+        let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= now + span);
+        self.environment.as_ref().is_none_or(|environment| environment == path.environment())
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.selects(path))
+            && self.tags.iter().all(|tag| sidecar.tags.contains(tag))
+            && self.metadata.iter().all(|(key, value)| sidecar.metadata.get(key) == Some(value))
+            && self.expiring.is_none_or(in_time)
+            && (!self.no_expiry || sidecar.expires_at.is_none())
+    }
 }
 
 /// A secret of a list.
@@ -171,29 +186,32 @@ impl Vault {
         for environment in selection.environment.iter().chain(&selection.missing_in) {
             self.known_environment(environment)?;
         }
-        let (all, refused) = self.all()?;
+        let now = self.options.now;
+        let selects = |sidecar: &Sidecar| selection.selects(sidecar, now);
+        let (all, refused) = self.all(&selects)?;
         let lacking: Option<BTreeSet<SecretName>> = selection.missing_in.as_ref().map(|environment| {
             let there = all.iter().map(|sidecar| &sidecar.path).filter(|path| path.environment() == environment);
             there.map(|path| path.name().clone()).collect()
         });
         let chosen = all.into_iter().filter(|sidecar| {
-            self.selects(selection, sidecar)
-                && lacking.as_ref().is_none_or(|names| !names.contains(sidecar.path.name()))
+            selects(sidecar) && lacking.as_ref().is_none_or(|names| !names.contains(sidecar.path.name()))
         });
         Ok(Listing { entries: chosen.map(|sidecar| Entry { sidecar }).collect(), refused })
     }
 
     /// The living secrets, by path, and what was refused. Those whose files are as they were when a list last looked are not read again.
-    fn all(&self) -> Result<(Vec<Sidecar>, Vec<VaultError>), VaultError> {
+    /// Recipients are there of those `wanted`.
+    fn all(&self, wanted: &(dyn Fn(&Sidecar) -> bool + Sync)) -> Result<(Vec<Sidecar>, Vec<VaultError>), VaultError> {
         let Found { sidecars, mut faults } = self.sidecars()?;
         let policy = self.authority.reference().sha256;
         let kept = if sidecars.len() < WORTH_KEEPING { None } else { self.store.recall(MEMORY) }.unwrap_or_default();
         let memory = Memory::of(&kept, &policy);
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            sidecars.into_par_iter().partition_map(|found| match memory.sidecar(&found.file, found.stamp.as_ref()) {
+        let (known, unknown): (Vec<_>, Vec<_>) = sidecars.into_par_iter().partition_map(|found| {
+            match memory.sidecar(&found.file, found.stamp.as_ref(), wanted) {
                 Some(sidecar) => Either::Left((found.file, sidecar)),
                 None => Either::Right(found),
-            });
+            }
+        });
         let stamps: Vec<Option<Stamp>> = unknown.iter().map(|found| found.stamp).collect();
         let files: Vec<StorePath> = unknown.iter().map(|found| found.file.clone()).collect();
         let verified = self.verified(unknown);
@@ -276,17 +294,6 @@ impl Vault {
             Ok(signed)
         });
         admitted.collect()
-    }
-
-    fn selects(&self, selection: &Selection, sidecar: &Sidecar) -> bool {
-        let path = &sidecar.path;
-        let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= self.options.now + span);
-        selection.environment.as_ref().is_none_or(|environment| environment == path.environment())
-            && selection.pattern.as_ref().is_none_or(|pattern| pattern.selects(path))
-            && selection.tags.iter().all(|tag| sidecar.tags.contains(tag))
-            && selection.metadata.iter().all(|(key, value)| sidecar.metadata.get(key) == Some(value))
-            && selection.expiring.is_none_or(in_time)
-            && (!selection.no_expiry || sidecar.expires_at.is_none())
     }
 
     /// Every path in the store that lives, without a check of any signature: for completing what somebody types.
