@@ -27,6 +27,7 @@ mod members;
 mod output;
 mod policy;
 mod refusals;
+mod report;
 mod story;
 mod support;
 mod team;

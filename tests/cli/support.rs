@@ -33,17 +33,17 @@ impl World {
 
     /// As [`World::empty`], below a folder of one's choice.
     pub fn empty_below(base: &Path) -> Self {
-        let world = Self::of_below(base, "alice");
+        let world = Self::of_below("alice", base);
         world.git(&["init", "-q"]);
         world
     }
 
     /// The home of somebody, and a folder for their work tree.
     pub fn of(name: &str) -> Self {
-        Self::of_below(&std::env::temp_dir(), name)
+        Self::of_below(name, &std::env::temp_dir())
     }
 
-    fn of_below(base: &Path, name: &str) -> Self {
+    fn of_below(name: &str, base: &Path) -> Self {
         let folder = tempfile::tempdir_in(base).unwrap();
         let home = folder.path().join("home");
         let project = folder.path().join("project");

@@ -8,10 +8,10 @@ use std::process::Command;
 use nix::errno::Errno;
 
 use super::Extent;
-use super::report::Row;
 use super::scenario::{base, let_time_pass};
 use super::sweep::on_all_processors;
 use super::tracer::{Act, Traced, trace};
+use crate::report::Row;
 use crate::support::{CANARY, World};
 
 /// One way to use a command.
@@ -32,8 +32,12 @@ const fn printing(command: &'static str, arguments: &'static [&'static str]) -> 
     Leak { prints: true, ..leak(command, arguments) }
 }
 
+/// What somebody who wants to become a member has sent, and rules to apply.
+const REQUEST: &str = "../home/request";
+const RULES: &str = "../home/rules.json";
+
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 40] = [
+const LEAKS: [Leak; 75] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -72,6 +76,41 @@ const LEAKS: [Leak; 40] = [
     leak("doctor", &["doctor"]),
     leak("revert", &["revert", "HEAD"]),
     leak("verify", &["verify", "HEAD"]),
+    leak("access:acknowledge", &["access:acknowledge", "production/A", "--reason", "x", "--until", "2099-01-01"]),
+    leak("access:check", &["access:check"]),
+    leak("access:debt", &["access:debt"]),
+    leak("access:expire", &["access:expire"]),
+    leak("access:grant", &["access:grant", "production/A", "--user", "ci", "--duration", "1d"]),
+    leak("access:grants", &["access:grants"]),
+    leak("access:list", &["access:list"]),
+    leak("access:who", &["access:who", "production/A"]),
+    leak("access:why", &["access:why", "ci", "production/A"]),
+    leak("env:add", &["env:add", "qa", "--yes"]),
+    leak("env:list", &["env:list"]),
+    leak("env:remove", &["env:remove", "development", "--yes"]),
+    leak("keys:recovery", &["keys:recovery", "--yes"]),
+    leak("members:accept", &["members:accept", "production/A"]),
+    leak("members:add", &["members:add", REQUEST, "--roles", "admins", "--yes"]),
+    leak("members:add-key", &["members:add-key", "ci", REQUEST, "--yes"]),
+    leak("members:add-machine", &["members:add-machine", "more", "--roles", "admins", "--yes"]),
+    leak("members:list", &["members:list"]),
+    leak("members:remove", &["members:remove", "ci", "--yes"]),
+    leak("members:replace-key", &["members:replace-key", "ci", REQUEST, "--lost", "--yes"]),
+    leak("members:request", &["members:request", "--name", "dave", "--email", "dave@example.com"]),
+    leak("members:roles", &["members:roles", "ci", "devops", "--yes"]),
+    leak("members:show", &["members:show", "ci"]),
+    leak("policy:apply", &["policy:apply", RULES, "--yes"]),
+    leak("policy:diff", &["policy:diff", "1", "2"]),
+    leak("policy:edit", &["policy:edit", "--yes"]),
+    leak("policy:history", &["policy:history"]),
+    leak("policy:rebase", &["policy:rebase", "--yes"]),
+    leak("policy:show", &["policy:show"]),
+    leak("rekey", &["rekey"]),
+    leak("secrets:adopt", &["secrets:adopt", "production/A", "--yes"]),
+    leak("secrets:grant-access", &["grant-access", "production/A", "--user", "ci", "--duration", "1h"]),
+    leak("secrets:revoke-access", &["revoke-access", "production/A", "--user", "ci"]),
+    leak("trust:branch", &["trust:branch", "main"]),
+    leak("trust:rewrite", &["trust:rewrite", "HEAD", "--yes"]),
     leak("__complete", &["__complete", "2"]),
     leak("", &[]),
 ];
@@ -102,13 +141,25 @@ impl Start {
                 vec!["update", "production/A", "-"],
                 vec!["create", "production/OLD", "-"],
                 vec!["delete", "production/OLD"],
+                vec!["members:add-machine", "ci", "--roles", "admins", "--yes"],
             ] {
                 let value = format!("{CANARY} {}", arguments.len());
                 let mut command = start.command(&start.world, &arguments);
                 assert_eq!(World::run_command(command_of(&mut command), value.as_bytes()).code, 0, "{arguments:?}");
             }
         }
+        start.write_documents();
         start
+    }
+
+    fn write_documents(&self) {
+        let home = &self.world.home;
+        let other = self.world.json(&["keys:generate", "--output", home.join("other").to_str().unwrap()]);
+        assert!(other.is_object());
+        let request = ["--identity", "../home/other", "members:request", "--name", "carol", "--email", "c@example.com"];
+        fs::write(home.join("request"), self.world.run(&request).out).unwrap();
+        let rules = r#"{"secrets": {"production/*": {"read": ["admins"], "write": ["admins"], "delete": ["admins"]}}}"#;
+        fs::write(home.join("rules.json"), rules).unwrap();
     }
 
     fn command(&self, world: &World, arguments: &[&str]) -> Command {
@@ -142,7 +193,7 @@ const WAYS: [(usize, Act); 8] = [
     (9, Act::Fail(Errno::EIO)),
 ];
 
-/// Looks for the value and the key after each command; in the long form also after a kill at every point.
+/// Looks for the value and the key after each command; in the long form also after a kill at every fifth point.
 pub fn leaks(extent: &Extent) -> Row {
     let (bare, full) = (Start::new(true), Start::new(false));
     let start = |leak: &Leak| if leak.bare { &bare } else { &full };
@@ -156,7 +207,7 @@ pub fn leaks(extent: &Extent) -> Row {
     for (leak, points) in LEAKS.iter().zip(counts) {
         cases.extend(WAYS.map(|(tenth, act)| (leak, (points * tenth).div_ceil(10), act)));
         if *extent == Extent::Long {
-            cases.extend((1..=points).map(|at| (leak, at, Act::Kill)));
+            cases.extend((1..=points).step_by(5).map(|at| (leak, at, Act::Kill)));
         }
     }
     let results = on_all_processors(&cases, |(leak, at, act)| run(leak, start(leak), *at, *act).0);

@@ -3,12 +3,12 @@
 //! `cargo xtask test` runs the short form, `cargo xtask torture` the long one.
 
 mod leaks;
-mod report;
 mod scenario;
 mod sweep;
 mod tracer;
 mod writers;
 
+use crate::report;
 use scenario::Scenario;
 
 /// How much is tried.

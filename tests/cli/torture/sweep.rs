@@ -10,13 +10,19 @@ use std::thread;
 use nix::errno::Errno;
 
 use super::Extent;
-use super::report::Row;
 use super::scenario::{Follow, SCENARIOS, Scenario, is_left_to_next_writer, leftovers, let_time_pass, users_files};
 use super::tracer::{Act, Point, Traced, trace};
+use crate::report::Row;
 use crate::support::{CANARY, Run, World};
 
 /// How calls are made to fail.
-const ERRORS: [Errno; 4] = [Errno::ENOSPC, Errno::EIO, Errno::EINTR, Errno::EACCES];
+const FAILURES: [Act; 5] = [
+    Act::Fail(Errno::ENOSPC),
+    Act::Fail(Errno::EIO),
+    Act::Fail(Errno::EINTR),
+    Act::Fail(Errno::EACCES),
+    Act::FailFrom(Errno::EIO),
+];
 
 /// How often a run is made again whose points lie elsewhere than in the first.
 const TRIES: usize = 40;
@@ -260,9 +266,9 @@ pub fn sweep(extent: &Extent) -> [Row; 2] {
                     kills.push(Case { start, at, act, follow: Some(follow) });
                 }
             }
-            for (number, error) in ERRORS.into_iter().enumerate() {
-                if whole || at % ERRORS.len() == number {
-                    failures.push(Case { start, at, act: Act::Fail(error), follow: None });
+            for (number, act) in FAILURES.into_iter().enumerate() {
+                if whole || at % FAILURES.len() == number {
+                    failures.push(Case { start, at, act, follow: None });
                 }
             }
         }

@@ -27,10 +27,12 @@ pub enum Act {
     Kill,
     /// Half of what was to be written is, then every process is killed. Any other call is made whole.
     Tear,
-    /// The process gets a signal that dumps core.
+    /// The command gets a signal that dumps core.
     Crash,
     /// The call is not made, and fails so.
     Fail(Errno),
+    /// This point and every later one fail so.
+    FailFrom(Errno),
 }
 
 /// A call that changes files.
@@ -219,13 +221,14 @@ impl Tracer {
         }
         let Some(point) = self.started.then(|| point(pid, &registers)).flatten() else { return };
         self.points.push(point);
-        if self.points.len() != self.at {
+        let fails_on = matches!(self.act, Act::FailFrom(_)) && self.points.len() > self.at;
+        if self.points.len() != self.at && !fails_on {
             return;
         }
         match self.act {
             Act::Watch => {}
             Act::Kill => self.kill_all(),
-            Act::Crash => kill(pid, Signal::SIGSEGV).unwrap(),
+            Act::Crash => kill(self.root, Signal::SIGSEGV).unwrap(),
             Act::Tear => {
                 if matches!(registers.orig_rax.cast_signed(), libc::SYS_write | libc::SYS_pwrite64) {
                     registers.rdx /= 2;
@@ -233,7 +236,7 @@ impl Tracer {
                 }
                 self.pending.insert(pid, Pending::Die);
             }
-            Act::Fail(errno) => {
+            Act::Fail(errno) | Act::FailFrom(errno) => {
                 // No call has this number.
                 registers.orig_rax = u64::MAX;
                 ptrace::setregs(pid, registers).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::report::Row;
+use crate::report::Row;
 use crate::support::World;
 
 const SECRETS: usize = 50;

@@ -1,4 +1,4 @@
-//! What a stage of the torture counted, told to whoever runs it.
+//! What tests tried to break counted, told to whoever runs them.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
