@@ -22,9 +22,9 @@ struct Outcome {
     findings: usize,
 }
 
-/// Builds and runs all targets.
+/// Builds and runs all targets; how many inputs were executed.
 #[expect(clippy::print_stdout, reason = "a chore tells people what came of it")]
-pub fn run(seconds: Option<&str>) -> Result<(), String> {
+pub fn run(seconds: Option<&str>) -> Result<u64, String> {
     let seconds = seconds.map_or(Ok(DEFAULT_SECONDS), str::parse).map_err(|_| "SECONDS is a number".to_owned())?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz");
     let host = host()?;
@@ -38,7 +38,7 @@ pub fn run(seconds: Option<&str>) -> Result<(), String> {
         findings += outcome.findings;
     }
     println!("executions fuzzed: {executions}, findings: {findings}");
-    if findings == 0 { Ok(()) } else { Err("see fuzz/artifacts".to_owned()) }
+    if findings == 0 { Ok(executions) } else { Err(format!("{findings} findings: see fuzz/artifacts")) }
 }
 
 /// The names of the targets, sorted.

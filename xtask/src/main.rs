@@ -1,8 +1,7 @@
 //! The project's chores: `cargo xtask test` runs every test there is, `cargo xtask torture` the long form of those that try to break a store.
 
-mod torture;
-
 mod fuzz;
+mod torture;
 
 use std::env;
 use std::path::Path;
@@ -25,7 +24,7 @@ const TOOLS: [(&str, &str); 11] = [
 
 const HELP: &str = "\
 cargo xtask test                       every test: the library's, the command's, the documents'
-cargo xtask torture                    kills, failing calls, parallel writers, leaks, at full length
+cargo xtask torture                    kills, failing calls, parallel writers, leaks, hostile files, fuzzing, at full length
 cargo xtask torture --replay NAME:N    the point N of the scenario NAME again, such as update:37
 cargo xtask fuzz [SECONDS]             every fuzz target for so long, 60 seconds when not said";
 
@@ -36,8 +35,8 @@ fn main() -> ExitCode {
         ["test"] => test(),
         ["torture"] => demand_tools().and_then(|()| torture::torture()),
         ["torture", "--replay", point] => torture::replay(point),
-        ["fuzz"] => fuzz::run(None),
-        ["fuzz", seconds] => fuzz::run(Some(seconds)),
+        ["fuzz"] => fuzz::run(None).map(drop),
+        ["fuzz", seconds] => fuzz::run(Some(seconds)).map(drop),
         _ => Err(HELP.to_owned()),
     };
     match done {

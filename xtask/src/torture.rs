@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cargo;
+use crate::{cargo, fuzz};
 
 /// Names the file that tests append their rows to: name, count and number of failures, with tabs between them.
 pub const ROWS: &str = "VSECURE_TORTURE_ROWS";
 /// Says how much is tried: `long`, or one point such as `update:37`.
 const EXTENT: &str = "VSECURE_TORTURE";
+
+/// How long each fuzz target runs.
+const FUZZ_SECONDS: &str = "600";
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,17 +25,36 @@ pub struct Row {
 type Tried = (Vec<Row>, Result<(), String>);
 
 /// The stages, in the order of the table. Each runs to its end, whatever the others find.
-const STAGES: [fn() -> Tried; 1] = [store];
+const STAGES: [fn() -> Tried; 2] = [store, fuzzing];
 
-/// Kills, failing calls, parallel writers, leaks: tests of the command, in their long form.
+/// Kills, failing calls, parallel writers, leaks, hostile files: tests of the command, in their long form.
 fn store() -> Tried {
     with_rows(|rows| {
         let variables = [(EXTENT, Path::new("long")), (ROWS, rows)];
         cargo(
-            &["test", "--package", "vsecure", "--locked", "--test", "cli", "torture::", "--", "--test-threads=1"],
+            &[
+                "test",
+                "--package",
+                "vsecure",
+                "--locked",
+                "--test",
+                "cli",
+                "--",
+                "--test-threads=1",
+                "torture::",
+                "vectors::every_vector",
+            ],
             &variables,
         )
     })
+}
+
+/// Coverage-guided fuzzing of everything that reads what strangers wrote.
+fn fuzzing() -> Tried {
+    let result = fuzz::run(Some(FUZZ_SECONDS));
+    let count = result.as_ref().map_or(0, |executions| usize::try_from(*executions).unwrap_or(usize::MAX));
+    let row = Row { name: "executions fuzzed".to_owned(), count, failures: usize::from(result.is_err()) };
+    (vec![row], result.map(drop))
 }
 
 /// Runs every stage and prints the table.
