@@ -89,7 +89,7 @@ impl Vault {
             pins.trust(&id)?;
         }
         made.commit = store.begin("init")?.apply(batch)?.commit.map(|commit| commit.to_string());
-        // The store is made, and trusted: an error now would look as if it were not. A clone that isn't remembered yet will be.
+        // The store is made, and trusted: an error now would look as if it were not. What isn't remembered yet will be.
         if let Ok(vault) = Self::inspect(options) {
             let _ = vault.pin();
         }
