@@ -6,7 +6,7 @@ use crate::crypto::{self, Namespace, Recipient};
 use crate::model::{
     Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span,
 };
-use crate::policy::{Action, verified};
+use crate::policy::{Action, Rights, verified};
 use crate::store::{FileChange, StoreError, StorePath};
 
 use super::authority::Authority;
@@ -153,14 +153,18 @@ impl Vault {
         Ok(grants)
     }
 
-    /// The grants that some member took back in this branch's history. Whoever had the right to do so then may have lost it since.
+    /// The grants that were taken back in this branch's history, by somebody whom some epoch lets grant that: the right may be lost since.
     fn revoked_in_history(&self) -> Result<BTreeSet<GrantId>, VaultError> {
+        let policies = self.policies()?;
+        let might = |grant: &Grant| {
+            policies.iter().any(|policy| Rights::of(policy).allows(&grant.author, Action::Grant, &grant.path))
+        };
         let mut revoked = BTreeSet::new();
         for history in self.store.histories_below(&layout::place(layout::GRANTS))?.into_values() {
             for blob in history.entries.iter().filter_map(|entry| entry.blob.as_ref()) {
                 let file = self.store.read_blob(blob, MAX_GRANT_BYTES as u64)?;
                 let Ok((grant, signer)) = verified::<Grant>(&file, Namespace::Grant) else { continue };
-                if grant.revoked && self.authority.check_signer(&signer, &grant.author).is_ok() {
+                if grant.revoked && might(&grant) && self.authority.check_signer(&signer, &grant.author).is_ok() {
                     revoked.insert(grant.id);
                 }
             }

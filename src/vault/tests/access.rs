@@ -389,3 +389,34 @@ fn a_commit_is_taken_back_by_new_revisions() {
     let nothing = world.vault_as("alice").revert("HEAD", &Writing::default());
     assert!(matches!(nothing, Err(VaultError::NothingToRevert)), "{nothing:?}");
 }
+
+#[test]
+fn a_grant_is_taken_back_only_by_somebody_who_might_give_it() {
+    let world = World::with_bob();
+    let request = GrantRequest {
+        path: path(),
+        grantee: Grantee::Member("rita".into()),
+        duration: "1h".parse().unwrap(),
+        reason: None,
+    };
+    let grant = world.vault_as("alice").grant(&request, &Writing::default()).unwrap().grants.remove(0);
+    let place = world.file(&layout::grant(&grant.id));
+    let good = fs::read(&place).unwrap();
+    let commit = |content: &[u8]| {
+        fs::write(&place, content).unwrap();
+        for arguments in [&["add", "-A"][..], &["commit", "-q", "-m", "By hand"]] {
+            let folder = world.folder.path().join("project");
+            assert!(Command::new("git").args(arguments).current_dir(folder).status().unwrap().success());
+        }
+    };
+    let revoked_by = |who: &str| {
+        let grant = crate::model::Grant { revoked: true, author: who.parse().unwrap(), ..grant.clone() };
+        crypto::sign_document(&grant.body(), Namespace::Grant, world.identity(who)).unwrap()
+    };
+    commit(&revoked_by("otto"));
+    commit(&good);
+    assert_eq!(world.read("rita").unwrap(), "one", "otto only writes: what he signs takes nothing back");
+    commit(&revoked_by("bob"));
+    commit(&good);
+    assert!(matches!(world.read("rita"), Err(VaultError::Denied { .. })), "bob may grant, and took it back");
+}
