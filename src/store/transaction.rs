@@ -209,11 +209,11 @@ impl<'a> Transaction<'a> {
         let store = self.store;
         let index = match self.lay_ready(journal, batch) {
             Ok(index) => index,
-            Err(error) => return store.release(journal).and(Err(error)),
+            Err(error) => return Err(self.abandon(journal, error)?),
         };
         let decided = match swap() {
             // An error behind the rename changes nothing about it: the branch itself says whether it happened.
-            Err(error) if !store.is_decided(journal)? => return store.release(journal).and(Err(error)),
+            Err(error) if !store.is_decided(journal)? => return Err(self.abandon(journal, error)?),
             Err(_) => true,
             Ok(decided) => decided,
         };
@@ -224,6 +224,17 @@ impl<'a> Transaction<'a> {
             store.settle(journal).map_err(|_| StoreError::Unfinished { source: Box::new(error) })?;
         }
         Ok(true)
+    }
+
+    /// Lets go of everything after `error`, and gives what is to be said.
+    fn abandon(&self, journal: &Journal, error: StoreError) -> Result<StoreError, StoreError> {
+        match self.store.release(journal) {
+            // What is only staged is carried forward by its journal, which couldn't be removed.
+            Err(_) if journal.new_commit().is_none() && Journal::load(self.store.git()?)?.is_some() => {
+                Ok(StoreError::Unfinished { source: Box::new(error) })
+            }
+            _ => Ok(error),
+        }
     }
 
     fn lay_ready(&self, journal: &Journal, batch: &Batch) -> Result<git2::Index, StoreError> {
