@@ -183,11 +183,13 @@ fn a_held_lock_is_waited_for_and_then_named() {
     assert_eq!(world.get("A"), "one");
     fs::remove_file(world.project.join(".git/index.lock")).unwrap();
     let mut holder = world.command("bash");
-    holder.args(["-c", "exec 9<>.git/vsecure/lock; flock 9; exec sleep 30"]).stdout(Stdio::null());
+    holder
+        .args(["-c", "exec 9<>.git/vsecure/lock; flock 9; echo 'process 4711 (write)' >&9; exec sleep 30"])
+        .stdout(Stdio::null());
     let mut holder = holder.spawn().unwrap();
     thread::sleep(Duration::from_millis(200));
     let refused = world.refused(5, &["update", "A", CANARY]);
-    assert!(refused.contains("process"), "{refused}");
+    assert!(refused.contains("lock: process 4711 (write)"), "{refused}");
     assert_eq!(world.get("A"), "one", "reading needs no lock");
     holder.kill().unwrap();
     holder.wait().unwrap();
