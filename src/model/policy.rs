@@ -374,7 +374,7 @@ mod tests {
         #[test]
         fn a_policy_round_trips(
             names in prop::collection::btree_set("[a-z][a-z0-9]{0,12}q", 1..6),
-            envs in prop::collection::vec("[a-z][a-z0-9]{0,12}q", 0..4),
+            envs in prop::collection::btree_set("[a-z][a-z0-9]{0,12}q", 0..4),
             patterns in prop::collection::btree_set("[a-z]{1,5}/[a-z*]{1,5}x", 1..5),
             grant in any::<bool>(),
         ) {
