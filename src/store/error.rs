@@ -165,6 +165,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is that the repository lacks an object: a partial clone gets it when git needs it.
+    #[must_use]
+    pub fn is_missing_object(&self) -> bool {
+        matches!(self, Self::Git(error) if error.class() == git2::ErrorClass::Odb && error.code() == git2::ErrorCode::NotFound)
+    }
+
     /// The error for `source` at `path`.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

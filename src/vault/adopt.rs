@@ -11,6 +11,7 @@ use crate::store::FileChange;
 
 use super::files::Files;
 use super::revision::{MAX_AGE_FILE_BYTES, Signed};
+use super::trust::leaps;
 use super::write::{Plan, Position, exposure, signed_by};
 use super::{Outcome, Vault, VaultError, Writing, layout};
 
@@ -31,6 +32,8 @@ pub struct Adoptable {
     pub difference: String,
     /// Its value, which leaves the vault only as a new version.
     value: SecretBytes,
+    /// The hash of its sidecar's file, where it has one.
+    digest: Option<Digest>,
     /// The work tree's age file, where that is what was looked at.
     age: Option<Vec<u8>>,
 }
@@ -51,6 +54,7 @@ impl Vault {
             Err(other) => return Err(other),
         };
         let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();
+        let digest = file.as_ref().map(|file| Digest::of(file));
         let stated =
             file.and_then(|file| Signed::verify(&self.authority, file, path).ok()).map(|signed| signed.sidecar);
         let missing = || VaultError::NotFound { name: path.to_string(), nearest: None };
@@ -68,6 +72,7 @@ impl Vault {
             difference,
             stated,
             value,
+            digest,
             age: rev.is_none().then_some(age),
         })
     }
@@ -89,14 +94,18 @@ impl Vault {
         let place = layout::sidecar(path);
         let seen = self.store.read(&place, MAX_SIDECAR_BYTES as u64)?;
         let age_seen = self.store.read(&layout::value(path), MAX_AGE_FILE_BYTES)?;
-        if adoptable.age.is_some() && adoptable.age != age_seen {
+        let now = seen.as_ref().map(|file| Digest::of(file));
+        if adoptable.age.is_some() && (&adoptable.age, adoptable.digest) != (&age_seen, now) {
             return Err(VaultError::Raced { path: path.clone() });
         }
         // What counts goes on from the newest revision that does.
         let position = Position::after(path.clone(), self.newest_in_history(path)?);
         let mut sidecar = self.draft(&position, Change::Adopt)?;
         if let Some(stated) = &adoptable.stated {
-            sidecar.revision = sidecar.revision.max(stated.revision.next());
+            // Anybody can state any number; honest ones are near, and are passed.
+            if !leaps(sidecar.revision.get(), stated.revision) {
+                sidecar.revision = sidecar.revision.max(stated.revision.next());
+            }
             sidecar.tags = stated.tags.clone();
             sidecar.metadata = stated.metadata.clone();
             sidecar.expires_at = stated.expires_at;
@@ -106,10 +115,10 @@ impl Vault {
         }
         if sidecar.parents.is_empty() && sidecar.revision > crate::model::Revision::FIRST {
             // Nothing that counts is known: the state that is adopted is what this one follows.
-            sidecar.parents = seen.iter().map(|file| Digest::of(file)).collect();
+            sidecar.parents = adoptable.digest.into_iter().collect();
         }
-        let stated_next = adoptable.stated.as_ref().map_or(Version::FIRST, |stated| stated.version.next());
-        let version = position.next_version().max(stated_next);
+        let honest = adoptable.stated.as_ref().filter(|stated| stated.version.get() < sidecar.revision.get());
+        let version = position.next_version().max(honest.map_or(Version::FIRST, |stated| stated.version.next()));
         let age = self.put_value(&mut sidecar, version, &adoptable.value)?;
         sidecar.exposed_to = adoptable.stated.iter().flat_map(|it| exposure(it, &sidecar.recipients)).collect();
         if let Some(before) = position.current.as_ref().filter(|signed| !signed.sidecar.is_tombstone()) {

@@ -12,6 +12,9 @@ use crate::store::{CommitId, PathHistory, StorePath};
 use super::revision::Signed;
 use super::{Notice, Reading, Vault, VaultError, layout};
 
+/// How many missing versions are named: somebody may have signed any number.
+const MOST_MISSING: usize = 1000;
+
 /// Why a text names no version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a version is a number from 1 on, or 4@<commit> where two branches made the same one")]
@@ -77,7 +80,7 @@ pub struct Versions {
     pub path: SecretPath,
     /// Newest first.
     pub versions: Vec<VersionEntry>,
-    /// Numbers that are not in this history (squashed away, or beyond a shallow boundary), newest first.
+    /// Numbers that are not in this history (squashed away, or beyond a shallow boundary), newest first; at most a thousand of them.
     pub missing: Vec<Version>,
     /// Whether the history here is shallow.
     pub shallow: bool,
@@ -194,7 +197,9 @@ impl Vault {
     fn newest_recorded(&self, path: &SecretPath) -> Result<Option<Recorded>, VaultError> {
         let (revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
         let valid = self.valid_among(&revisions)?;
-        let counting = revisions.into_iter().filter(|recorded| valid.contains(&recorded.signed.digest));
+        let counting = revisions.into_iter().filter(|recorded| {
+            valid.contains(&recorded.signed.digest) && !self.leapt(path, recorded.signed.sidecar.revision)
+        });
         Ok(counting.max_by_key(|recorded| recorded.signed.sidecar.revision))
     }
 
@@ -281,7 +286,12 @@ impl Vault {
         }
         let highest = record.highest().ok_or_else(|| VaultError::NotFound { name: path.to_string(), nearest: None })?;
         let missing = (1..=highest.get()).rev().filter_map(Version::new).filter(|number| !numbers.contains(number));
-        Ok(Versions { path: path.clone(), versions, missing: missing.collect(), shallow: record.shallow })
+        Ok(Versions {
+            path: path.clone(),
+            versions,
+            missing: missing.take(MOST_MISSING).collect(),
+            shallow: record.shallow,
+        })
     }
 
     fn version_entry(&self, origin: &Recorded, current: bool, ambiguous: bool) -> Result<VersionEntry, VaultError> {

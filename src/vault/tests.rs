@@ -17,6 +17,7 @@ mod access;
 mod lists;
 mod model;
 mod reads;
+mod trusted;
 
 struct World {
     folder: tempfile::TempDir,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Acceptance, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar};
 use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
-use crate::store::{CommitId, Store, StorePath};
+use crate::store::{CommitId, Store, StoreError, StorePath, Tree};
 
 use super::authority::{self, Authority};
 use super::files::Files;
@@ -44,14 +44,23 @@ pub(super) fn look(store: &Store, pins: &Pins, here: &Chain) -> Result<Looked, V
     let place = place_of(store);
     let branches = pins.branches(&clone, &place)?;
     for reference in trusted_references(store, &branches) {
-        let Some(tip) = store.reference(&reference)? else { continue };
         let before = branches.tips.get(&reference);
-        if before.is_some_and(|before| before.commit == tip.to_string()) {
-            looked.refused.extend(before.into_iter().flat_map(|before| before.refused.clone()));
-            continue;
-        }
-        let Some(now) = advanced(store, pins, here, &reference, before, &tip, &mut looked.notices)? else { continue };
-        looked.refused.extend(now.refused.clone());
+        let tip = store.reference(&reference)?;
+        let moved = tip.filter(|tip| before.is_none_or(|before| before.commit != tip.to_string()));
+        let now = match moved {
+            Some(tip) => match advanced(store, pins, here, &reference, before, &tip, &mut looked.notices) {
+                // A partial clone has a commit before it has what is in it.
+                Err(VaultError::Store(error)) if error.is_missing_object() => {
+                    looked.notices.push(Notice::TrustUnclear { reference: reference.clone() });
+                    None
+                }
+                told => told?,
+            },
+            None => None,
+        };
+        // What was refused stays so where nothing newer is known, though the branch be gone.
+        looked.refused.extend(now.as_ref().or(before).into_iter().flat_map(|tip| tip.refused.clone()));
+        let Some(now) = now else { continue };
         // Where nothing can be written it is compared again next time.
         let saved = pins.change_branches(&clone, &place, |branches| {
             branches.tips.insert(reference.clone(), now);
@@ -175,7 +184,8 @@ fn demand_nothing_dropped(
     for commit in way {
         for merged in store.merged_into(commit)? {
             // What is no valid chain of this store can't take part; anybody could have made it.
-            let theirs = authority::load(&store.tree_of(&merged)?, &|id| known(Some(pins), id));
+            let Some(tree) = tree_on_the_way(store, &merged)? else { continue };
+            let theirs = authority::load(&tree, &|id| known(Some(pins), id));
             let goes_on = |theirs: Chain| {
                 let theirs = &theirs.summary().epochs;
                 theirs.len() > ours.len() && theirs.starts_with(ours)
@@ -188,6 +198,15 @@ fn demand_nothing_dropped(
     Ok(())
 }
 
+/// The store's files in a commit on the way; none where something else lies in the store's place. Whoever can push can put that there and take
+/// it away again, and what was once on the way stays on it.
+fn tree_on_the_way<'a>(store: &'a Store, commit: &CommitId) -> Result<Option<Tree<'a>>, StoreError> {
+    match store.tree_of(commit) {
+        Err(StoreError::NotPlain { .. }) => Ok(None),
+        tree => tree.map(Some),
+    }
+}
+
 /// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
 /// as good as gone: nobody who has no right raises a number.
 pub(super) fn step(
@@ -197,24 +216,31 @@ pub(super) fn step(
     b: &CommitId,
     refused: &mut Refusals,
 ) -> Result<(), VaultError> {
-    let (before, after) = (store.tree_of(a)?, store.tree_of(b)?);
+    let (before, after) = (tree_on_the_way(store, a)?, tree_on_the_way(store, b)?);
     for file in store.changed(a, b)? {
         let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
-        let signed = |tree: &crate::store::Tree<'_>| -> Result<Option<Signed>, VaultError> {
+        let signed = |tree: &Option<Tree<'_>>| -> Option<Signed> {
             let file: &StorePath = &file;
-            let bytes = tree.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default();
+            let bytes = tree.as_ref()?.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default();
             let signed = bytes.and_then(|bytes| Signed::verify(authority, bytes, &path).ok());
-            Ok(signed.filter(|signed| signed.by_right || accepted.contains(&signed.digest)))
+            signed.filter(|signed| signed.by_right || accepted.contains(&signed.digest))
         };
-        let (old, new) = (signed(&before)?, signed(&after)?);
-        let seen = refused.get(&path).map_or(0, |replay| replay.revision);
-        let floor = seen.max(old.as_ref().map_or(0, |old| old.sidecar.revision.get()));
+        let known = refused.get(&path);
+        let seen = known.map_or(0, |replay| replay.revision);
+        // What leapt is refused, and nothing has to pass it.
+        let old = signed(&before).filter(|old| known.is_none() || !leaps(seen, old.sidecar.revision));
+        let new = signed(&after);
+        let mut floor = seen.max(old.as_ref().map_or(0, |old| old.sidecar.revision.get()));
         let follows = match (&old, &new) {
             (_, None) => floor == 0,
-            (_, Some(new)) if new.sidecar.revision.get() <= seen => false,
+            (_, Some(new)) if new.sidecar.revision.get() <= seen || leaps(floor, new.sidecar.revision) => false,
             (None, Some(_)) => true,
             (Some(old), Some(new)) => follows(old, new),
         };
+        if let Some(new) = new.filter(|new| !follows && !leaps(floor, new.sidecar.revision)) {
+            // Also what goes on from the highest number, and forgets somebody, has to be passed.
+            floor = floor.max(new.sidecar.revision.get());
+        }
         if follows {
             refused.remove(&path);
         } else {
@@ -224,8 +250,12 @@ pub(super) fn step(
     Ok(())
 }
 
-/// Whether `new` may come after `old`: no number falls, none stands for two states, none leaps, and nobody is forgotten who could read the
-/// same value.
+/// Whether `revision` is further from the one seen before than any honest step: numbers would run out.
+pub(super) fn leaps(seen: u64, revision: Revision) -> bool {
+    revision.get() > seen.saturating_add(MAX_JUMP)
+}
+
+/// Whether `new` may come after `old`: no number falls, none stands for two states, and nobody is forgotten who could read the same value.
 pub(super) fn follows(old: &Signed, new: &Signed) -> bool {
     let (before, after) = (&old.sidecar, &new.sidecar);
     let same_state = before.revision == after.revision;
@@ -235,7 +265,6 @@ pub(super) fn follows(old: &Signed, new: &Signed) -> bool {
     after.revision >= before.revision
         && after.version >= before.version
         && (!same_state || old.digest == new.digest)
-        && after.revision.get() - before.revision.get() <= MAX_JUMP
         && (after.version != before.version || knew(before).is_subset(&knew(after)))
 }
 
@@ -254,17 +283,20 @@ impl Vault {
 
     /// That `sidecar`, read from the work tree, is no older state that was put back on a trusted branch.
     pub(super) fn demand_not_replayed(&self, sidecar: &Sidecar) -> Result<(), VaultError> {
-        self.replayed(&sidecar.path, sidecar.revision.get(), None)
+        self.replayed(&sidecar.path, Some(sidecar.revision), None)
     }
 
     /// That there is no `path` because there never was, and not because a trusted branch lost it.
     pub(super) fn demand_not_lost(&self, path: &SecretPath) -> Result<(), VaultError> {
-        self.replayed(path, 0, None)
+        self.replayed(path, None, None)
     }
 
     /// In the commit `tip`, or else in HEAD.
-    fn replayed(&self, path: &SecretPath, revision: u64, tip: Option<CommitId>) -> Result<(), VaultError> {
-        let Some(replay) = self.refusals.get(path).filter(|replay| revision <= replay.revision) else { return Ok(()) };
+    fn replayed(&self, path: &SecretPath, revision: Option<Revision>, tip: Option<CommitId>) -> Result<(), VaultError> {
+        let stays = |replay: &&Replay| {
+            revision.is_none_or(|revision| revision.get() <= replay.revision || leaps(replay.revision, revision))
+        };
+        let Some(replay) = self.refusals.get(path).filter(stays) else { return Ok(()) };
         let commit: CommitId = replay.commit.parse()?;
         let tip = tip.map_or_else(|| self.store.head(), |tip| Ok(Some(tip)))?;
         if tip.map(|tip| self.store.contains(&tip, &commit)).transpose()? != Some(true) {
@@ -279,13 +311,18 @@ impl Vault {
         Revision::new(self.refusals.get(path)?.revision)
     }
 
+    /// Whether a trusted branch refuses `revision` because it leapt.
+    pub(super) fn leapt(&self, path: &SecretPath, revision: Revision) -> bool {
+        self.refusals.get(path).is_some_and(|replay| leaps(replay.revision, revision))
+    }
+
     /// What trusted branches lost or put back and is not mended in `files`, as far as the commit `tip`, or else HEAD, contains it.
     pub(super) fn unmended(&self, files: &dyn Files, tip: Option<CommitId>) -> Result<Vec<VaultError>, VaultError> {
         let mut found = Vec::new();
         for path in self.refusals.keys() {
             let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();
             let signed = file.and_then(|file| Signed::verify(&self.authority, file, path).ok());
-            let revision = signed.map_or(0, |signed| signed.sidecar.revision.get());
+            let revision = signed.map(|signed| signed.sidecar.revision);
             match self.replayed(path, revision, tip) {
                 Err(error @ VaultError::Refused { .. }) => found.push(error),
                 other => other?,

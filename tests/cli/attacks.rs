@@ -23,9 +23,13 @@ fn team() -> (Team, World, World) {
 
 /// Commits whatever is in the work tree, past vsecure, and pushes it.
 fn push_by_hand(world: &World) {
+    push_by_hand_to(world, "main");
+}
+
+fn push_by_hand_to(world: &World, branch: &str) {
     world.git(&["add", "-A"]);
     world.git(&["commit", "-q", "-m", "By hand"]);
-    world.git(&["push", "-q"]);
+    world.git(&["push", "-q", "origin", branch]);
 }
 
 fn pull_by_hand(world: &World) {
@@ -135,4 +139,88 @@ fn a_grant_that_was_taken_back_stays_so() {
     assert!(alice.check().contains(&"grant-revived".to_owned()));
     alice.ok(&["update", "staging/B", "three"]);
     assert!(!alice.opens_for(&rita, "staging/B"), "a new value is not for her");
+}
+
+#[test]
+fn what_lay_in_the_stores_place_for_a_moment_locks_nobody_out() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    // rita may push: the store becomes a file, is merged in as one, and comes back.
+    rita.git(&["checkout", "-q", "-b", "side"]);
+    rita.git(&["rm", "-r", "-q", ".vsecure"]);
+    fs::write(rita.project.join(".vsecure"), "no store").unwrap();
+    push_by_hand_to(&rita, "side");
+    rita.git(&["checkout", "-q", "main"]);
+    rita.git(&["merge", "-q", "-s", "ours", "--no-edit", "side"]);
+    rita.git(&["push", "-q"]);
+    pull_by_hand(alice);
+    assert_eq!(alice.get(A), "one", "a merge that took nothing of it");
+    rita.git(&["merge", "-q", "--no-edit", "main"]);
+    rita.git(&["rm", "-r", "-q", ".vsecure"]);
+    fs::write(rita.project.join(".vsecure"), "no store").unwrap();
+    rita.git(&["add", "-A"]);
+    rita.git(&["commit", "-q", "-m", "Gone"]);
+    rita.git(&["revert", "--no-edit", "HEAD"]);
+    rita.git(&["push", "-q"]);
+    for world in [alice, &bob] {
+        pull_by_hand(world);
+        world.run(&["list"]);
+        assert!(world.refused(6, &["get", A]).contains("put an older state back, or lost it"));
+    }
+    alice.ok(&["create", "production/NEW", "new"]);
+    alice.ok(&["adopt", A, "--yes"]);
+    alice.git(&["push", "-q"]);
+    pull_by_hand(&bob);
+    assert_eq!((bob.get(A), bob.get("production/NEW")), ("one".to_owned(), "new".to_owned()));
+}
+
+#[test]
+fn what_was_refused_stays_so_when_the_remote_branch_goes_away() {
+    let (team, bob, rita) = team();
+    rita.sh("cp -r .vsecure/secrets ../old");
+    bob.ok(&["update", A, "two"]);
+    bob.push();
+    rita.git(&["pull", "-q", "--ff-only"]);
+    rita.sh("cp -r ../old/. .vsecure/secrets/");
+    push_by_hand(&rita);
+    pull_by_hand(&bob);
+    bob.run(&["list"]);
+    assert!(bob.refused(6, &["get", A]).contains("older state"));
+    rita.git(&["push", "-q", "origin", "main:other"]);
+    let remote = rita.git(&["remote", "get-url", "origin"]);
+    team.alice.git(&["--git-dir", remote.trim(), "symbolic-ref", "HEAD", "refs/heads/other"]);
+    rita.git(&["push", "-q", "origin", ":main"]);
+    bob.git(&["fetch", "-q", "--prune"]);
+    assert!(bob.refused(6, &["get", A]).contains("older state"));
+}
+
+#[test]
+fn a_partial_clone_goes_on_between_fetch_and_pull() {
+    for filter in ["blob:none", "tree:0"] {
+        let (team, bob, _) = team();
+        let remote = bob.git(&["remote", "get-url", "origin"]);
+        bob.git(&["--git-dir", remote.trim(), "config", "uploadpack.allowFilter", "true"]);
+        let partial = bob.home.join("partial");
+        bob.git(&[
+            "clone",
+            "-q",
+            &format!("--filter={filter}"),
+            &format!("file://{}", remote.trim()),
+            partial.to_str().unwrap(),
+        ]);
+        let get = || {
+            let mut get = bob.command("vsecure");
+            get.args(["get", A]).current_dir(&partial);
+            World::run_command(get, b"")
+        };
+        assert_eq!(get().out, "one");
+        team.alice.ok(&["env:add", "extra", "--yes"]);
+        team.alice.ok(&["update", A, "two"]);
+        team.alice.push();
+        bob.git_in(&partial, &["fetch", "-q"]);
+        let fetched = get();
+        assert_eq!((fetched.code, fetched.out.as_str()), (0, "one"), "{filter}: {}", fetched.err);
+        bob.git_in(&partial, &["pull", "-q"]);
+        assert_eq!(get().out, "two", "{filter}");
+    }
 }

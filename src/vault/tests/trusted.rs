@@ -1,0 +1,96 @@
+//! What a trusted branch brings past the program, signed by somebody who may write: numbers that run away, debts that vanish.
+
+use super::*;
+use crate::model::{Revision, Version};
+use crate::policy::Edit;
+
+impl World {
+    fn git(&self, arguments: &[&str]) -> String {
+        let output =
+            Command::new("git").args(arguments).current_dir(self.folder.path().join("project")).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The trusted branch comes to what is in the work tree, and everybody has seen it.
+    fn publish(&self) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", "By hand"]);
+        let branch = self.git(&["symbolic-ref", "--short", "HEAD"]);
+        self.git(&["update-ref", &format!("refs/remotes/origin/{branch}"), "HEAD"]);
+        drop(self.vault_as("alice"));
+    }
+
+    fn adopt(&self) -> Revision {
+        let vault = self.vault_as("alice");
+        let adoptable = vault.adoptable(&path(), None).unwrap();
+        vault.adopt(&adoptable, &Writing::default()).unwrap().revision
+    }
+}
+
+#[test]
+fn who_forgets_that_somebody_knows_a_value_is_refused_whatever_number_it_has() {
+    let world = World::new();
+    world.create();
+    world
+        .vault_as("alice")
+        .change_policy(&Edit::RemoveMember { who: "rita".into() }.into(), &Writing::default())
+        .unwrap();
+    world.publish();
+    let exposed = world.vault_as("alice").describe(&path()).unwrap().exposed_to;
+    assert_eq!(exposed.len(), 1, "rita knows it");
+    world.forge(world.identity("will"), "will", |sidecar| sidecar.exposed_to.clear());
+    assert!(world.vault_as("alice").get(&path()).is_ok(), "what is local is the user's own");
+    world.publish();
+    assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
+    world.adopt();
+    world.publish();
+    assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+}
+
+#[test]
+fn a_number_that_leaps_is_refused_and_does_not_use_the_numbers_up() {
+    for first in [false, true] {
+        let world = World::new();
+        world.publish();
+        world.create();
+        if !first {
+            world.publish();
+        }
+        world.forge(world.identity("will"), "will", |sidecar| sidecar.revision = Revision::new(u64::MAX).unwrap());
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "first: {first}");
+        let revision = world.adopt();
+        assert!(revision.get() < 5, "{revision}");
+        world.publish();
+        assert_eq!(world.vault_as("will").get(&path()).unwrap().value.as_bytes(), b"one");
+        let update = Update { value: Some(secret("two")), ..Update::of(path()) };
+        world.vault_as("will").update(&update, &Writing::default()).unwrap();
+        world.publish();
+        assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"two");
+    }
+}
+
+#[test]
+fn adopting_a_strangers_state_does_not_take_over_a_number_from_the_end() {
+    let world = World::new();
+    world.create();
+    world.forge(world.identity("rita"), "rita", |sidecar| {
+        sidecar.revision = Revision::new(u64::MAX).unwrap();
+        sidecar.version = Version::new(u64::MAX).unwrap();
+    });
+    assert_eq!(world.adopt().get(), 2);
+    assert_eq!(world.vault_as("alice").describe(&path()).unwrap().version.get(), 2);
+}
+
+#[test]
+fn versions_that_somebody_only_counted_past_are_not_all_named() {
+    let world = World::new();
+    world.create();
+    world.forge(world.identity("will"), "will", |sidecar| {
+        sidecar.revision = Revision::new(u64::MAX).unwrap();
+        sidecar.version = Version::new(u64::MAX).unwrap();
+    });
+    let versions = world.vault_as("alice").versions(&path()).unwrap();
+    assert_eq!((versions.versions.len(), versions.missing.len()), (2, 1000));
+}
