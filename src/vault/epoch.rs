@@ -130,10 +130,14 @@ impl Vault {
         self.seen = std::sync::Mutex::default();
     }
 
-    /// The policy of an epoch of this tree, whose chain was verified.
+    /// The policy of an epoch of the chain in force, from this tree. Of a chain that was known, the files in the middle were not read before.
     pub(super) fn epoch_policy(&self, epoch: Epoch) -> Result<Policy, VaultError> {
         let place = layout::epoch(epoch);
-        let file = self.store.read(&place, MAX_POLICY_BYTES as u64)?.unwrap_or_default();
+        let file = self.store.read(&place, MAX_POLICY_BYTES as u64)?;
+        let file = file.ok_or_else(|| refused(&place, Flaw::EpochMissing))?;
+        if self.authority.chain().summary().digest_of(epoch) != Some(Digest::of(&file)) {
+            return Err(refused(&place, crate::policy::ChainFlaw::NotLinked.into()));
+        }
         let body = crypto::unverified_parts(&file).map(|(body, _)| body).unwrap_or_default();
         Policy::parse(body).map_err(|error| refused(&place, Flaw::Document(error)))
     }

@@ -94,3 +94,20 @@ fn versions_that_somebody_only_counted_past_are_not_all_named() {
     let versions = world.vault_as("alice").versions(&path()).unwrap();
     assert_eq!((versions.versions.len(), versions.missing.len()), (2, 1000));
 }
+
+#[test]
+fn an_edited_epoch_in_the_middle_of_a_known_chain_is_not_taken_for_what_it_was() {
+    let world = World::new();
+    world.create();
+    for who in ["rita", "otto"] {
+        world
+            .vault_as("alice")
+            .change_policy(&Edit::RemoveMember { who: who.into() }.into(), &Writing::default())
+            .unwrap();
+    }
+    assert_eq!(world.vault_as("alice").epochs().unwrap().len(), 3);
+    let middle = world.file(&layout::epoch(Epoch::new(2).unwrap()));
+    let text = fs::read_to_string(&middle).unwrap();
+    fs::write(&middle, text.replace("production", "PRODUCTION")).unwrap();
+    assert!(matches!(world.vault_as("alice").epochs(), Err(VaultError::Refused { .. })));
+}
