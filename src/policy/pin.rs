@@ -251,6 +251,20 @@ impl Pins {
         Ok(pin.stores.get(place).copied())
     }
 
+    /// The other places than `place` at which the clone `clone` held the store `id` when they were last used.
+    ///
+    /// # Errors
+    /// [`PinError`] when the clone's pin can't be read.
+    pub fn other_places(&self, clone: &str, place: &str, id: &StoreId) -> Result<Vec<String>, PinError> {
+        let pin = load::<ClonePin>(&self.clone_file(clone))?.unwrap_or_default();
+        Ok(pin
+            .stores
+            .into_iter()
+            .filter(|(other, held)| other != place && held == id)
+            .map(|(other, _)| other)
+            .collect())
+    }
+
     /// Remembers that the clone `clone` holds the store `id` at `place`.
     ///
     /// # Errors

@@ -94,6 +94,12 @@ impl Store {
 }
 
 impl Store {
+    /// Whether there is a store at `place` in the same work tree too.
+    #[must_use]
+    pub fn lies_also_at(&self, place: &str) -> bool {
+        self.git.as_ref().is_some_and(|git| plain_folder(&git.work_tree.join(place)).unwrap_or_default())
+    }
+
     /// Whether there is nothing here but empty folders and what a killed `init` laid ready.
     fn is_left_over(&self) -> Result<bool, StoreError> {
         let mut folders = vec![self.root.clone()];

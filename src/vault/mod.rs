@@ -450,11 +450,17 @@ fn judge(store: &Store, options: &VaultOptions, chain: &Chain) -> Result<(Trust,
     }
     let Some(pins) = &options.pins else { return Ok((Trust::Unknown, false)) };
     let clone = store.clone_id(false)?;
-    let known = clone.map(|clone| pins.known_store(&clone, &place_of(store))).transpose()?.flatten();
+    let known = clone.as_deref().map(|clone| pins.known_store(clone, &place_of(store))).transpose()?.flatten();
     if let Some(expected) = known.filter(|expected| *expected != found) {
         return Err(VaultError::OtherStore { found, expected, remembered: true });
     }
-    Ok((if pins.pinned(&found)?.is_some() { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
+    // A second copy in one clone is a way around all that is known of the first: whoever can push can put an old state of it there.
+    let copied = || -> Result<bool, VaultError> {
+        let Some(clone) = clone.as_deref().filter(|_| known.is_none()) else { return Ok(false) };
+        Ok(pins.other_places(clone, &place_of(store), &found)?.iter().any(|place| store.lies_also_at(place)))
+    };
+    let trusted = pins.pinned(&found)?.is_some() && !copied()?;
+    Ok((if trusted { Trust::Pinned } else { Trust::Unknown }, known.is_some()))
 }
 
 #[cfg(test)]

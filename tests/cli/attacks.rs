@@ -175,6 +175,35 @@ fn what_lay_in_the_stores_place_for_a_moment_locks_nobody_out() {
 }
 
 #[test]
+fn an_old_copy_of_the_store_beside_it_is_not_trusted_with_it() {
+    let (team, bob, rita) = team();
+    let copy = rita.project.join("service/.vsecure");
+    fs::create_dir(rita.project.join("service")).unwrap();
+    rita.sh("cp -r .vsecure service/");
+    bob.ok(&["update", A, "two"]);
+    bob.push();
+    rita.git(&["pull", "-q", "--ff-only"]);
+    push_by_hand(&rita);
+    assert!(copy.is_dir());
+    for world in [&team.alice, &bob] {
+        pull_by_hand(world);
+        let mut get = world.command("vsecure");
+        get.args(["get", A]).current_dir(world.project.join("service"));
+        let run = World::run_command(get, b"");
+        assert_eq!((run.code, run.out.as_str()), (6, ""), "{}", run.err);
+        assert_eq!(world.get(A), "two");
+    }
+    // A store that was moved is the same one.
+    bob.git(&["rm", "-r", "-q", "service"]);
+    bob.git(&["mv", ".vsecure", "moved"]);
+    fs::create_dir(bob.project.join("service")).unwrap();
+    bob.git(&["mv", "moved", "service/.vsecure"]);
+    let mut get = bob.command("vsecure");
+    get.args(["get", A]).current_dir(bob.project.join("service"));
+    assert_eq!(World::run_command(get, b"").out, "two");
+}
+
+#[test]
 fn what_was_refused_stays_so_when_the_remote_branch_goes_away() {
     let (team, bob, rita) = team();
     rita.sh("cp -r .vsecure/secrets ../old");
