@@ -170,6 +170,19 @@ impl Chain {
         self.summary.members.get(author).is_some_and(|keys| keys.iter().any(|keys| keys.signing == signer))
     }
 
+    /// Whether `author`, a member by `policy`, has lost the signing key `signer`: others may have it.
+    #[must_use]
+    pub fn is_lost(&self, policy: &Policy, author: &MemberName, signer: &VerifyingKey) -> bool {
+        let Some(member) = policy.members.get(author).filter(|member| !member.lost.is_empty()) else { return false };
+        let signer = signer.to_string();
+        let signs = |keys: &&MemberKeys| keys.signing == signer;
+        let lost = |keys: &MemberKeys| {
+            keys.recipient.parse::<Recipient>().is_ok_and(|recipient| member.lost.contains(&recipient.fingerprint()))
+        };
+        let known = self.summary.members.get(author).into_iter().flatten();
+        !member.keys.iter().any(|keys| signs(&keys)) && known.filter(signs).any(lost)
+    }
+
     /// Every signing key that some epoch gave, by its fingerprint, with the member who has or had it.
     #[must_use]
     pub fn signing_keys(&self) -> BTreeMap<Fingerprint, &MemberName> {

@@ -124,15 +124,22 @@ impl Authority {
     }
 
     /// Verifies the file of a sidecar: signature, then strict parse, then whose key it is. Where it lies is the caller's to compare, and
-    /// so is whether it counts though the policy alone does not let its author do what it does: that is the second answer.
-    pub(super) fn verify_sidecar(&self, file: &[u8]) -> Result<(Sidecar, bool), Flaw> {
+    /// so is whether it counts though the policy alone does not let its author do what it does: that is the last answer.
+    pub(super) fn verify_sidecar(&self, file: &[u8]) -> Result<(Sidecar, VerifyingKey, bool), Flaw> {
         let (sidecar, signer) = verified::<Sidecar>(file, Namespace::Secret)?;
         self.check_signer(&signer, &sidecar.author)?;
         if sidecar.store != self.id() {
             return Err(Flaw::OtherStore);
         }
-        let by_right = self.rights().allows(&sidecar.author, action_of(&sidecar), &sidecar.path);
-        Ok((sidecar, by_right))
+        let by_right = self.gives_right(self.policy(), &sidecar, &signer);
+        Ok((sidecar, signer, by_right))
+    }
+
+    /// Whether `policy` lets the author of `sidecar` do what it does, with the key that signed it. One that was lost has no right any more,
+    /// as if it were the key of somebody who was removed.
+    pub(super) fn gives_right(&self, policy: &Policy, sidecar: &Sidecar, signer: &VerifyingKey) -> bool {
+        Rights::of(policy).allows(&sidecar.author, action_of(sidecar), &sidecar.path)
+            && !self.chain.is_lost(policy, &sidecar.author, signer)
     }
 
     /// That some epoch gives `signer` to `author`.

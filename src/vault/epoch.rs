@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use crate::crypto::{self, Namespace};
 use crate::model::{
     Acceptance, Digest, Document as _, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, MemberName,
-    Policy, SecretPath, Sidecar,
+    Policy, SecretPath,
 };
 use crate::policy::{Action, Edit, Rights, rebase};
 use crate::store::{Applied, FileChange, StorePath};
 
-use super::authority::{self, Authority, action_of, readers_by};
-use super::rekey::{Pending, RekeyPlan};
+use super::authority::{self, Authority, readers_by};
+use super::rekey::{Pending, RekeyPlan, Tip};
 use super::revision::{Signed, refused};
 use super::write::{Base, Planned};
 use super::{Flaw, Standing, Vault, VaultError, Writing, layout};
@@ -190,7 +190,7 @@ impl Vault {
             trusted.iter().filter(|it| !it.sidecar.is_tombstone()).map(|it| it.sidecar.path.clone()).collect();
         let rekeyed = self.plan_rekey(base, trusted, &next, &grants)?;
         let before = self.accepted()?;
-        let accepted = newly_accepted(&next, &rekeyed, before, &change.accept);
+        let accepted = newly_accepted(&rekeyed, before, &change.accept);
         let list = before.with(accepted.iter().map(|(_, digest)| *digest));
         next.accepted = (!list.is_empty()).then(|| Digest::of(&list.to_bytes()));
         let access = access_changes(authority.policy(), &next, &living, &grants);
@@ -325,7 +325,10 @@ impl Vault {
                 let there = tree.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64)?;
                 Ok(there.is_some_and(|file| file == signed.file))
             };
-            if allows(next, &signed.sidecar) || change.accept.contains(path) || known()? {
+            if self.authority.gives_right(next, &signed.sidecar, &signed.signer)
+                || change.accept.contains(path)
+                || known()?
+            {
                 trusted.push(signed);
             } else {
                 distrusted.push(path.clone());
@@ -407,26 +410,17 @@ pub(super) struct Made {
     authority: Authority,
 }
 
-fn allows(policy: &Policy, sidecar: &Sidecar) -> bool {
-    Rights::of(policy).allows(&sidecar.author, action_of(sidecar), &sidecar.path)
-}
-
-/// The secrets whose newest revision `next` alone would reject, and that are not accepted yet.
-fn newly_accepted(
-    next: &Policy,
-    rekeyed: &RekeyPlan,
-    before: &Acceptance,
-    asked: &[SecretPath],
-) -> Vec<(SecretPath, Digest)> {
-    let needs_it = |sidecar: &Sidecar| !allows(next, sidecar) || asked.contains(&sidecar.path);
-    let tips = rekeyed.tips.iter().filter(|(sidecar, digest)| needs_it(sidecar) && !before.contains(digest));
-    tips.map(|(sidecar, digest)| (sidecar.path.clone(), *digest)).collect()
+/// The secrets whose newest revision the new policy alone would reject, and that are not accepted yet.
+fn newly_accepted(rekeyed: &RekeyPlan, before: &Acceptance, asked: &[SecretPath]) -> Vec<(SecretPath, Digest)> {
+    let needs_it = |tip: &&Tip| !tip.by_right || asked.contains(&tip.sidecar.path);
+    let tips = rekeyed.tips.iter().filter(needs_it).filter(|tip| !before.contains(&tip.digest));
+    tips.map(|tip| (tip.sidecar.path.clone(), tip.digest)).collect()
 }
 
 /// Who, after a change, knows a value that they may not read any more.
 fn exposed(next: &Policy, rekeyed: &RekeyPlan, grants: &[&Grant]) -> Vec<(SecretPath, Vec<KeyHolder>)> {
-    let living = rekeyed.tips.iter().filter(|(sidecar, _)| !sidecar.is_tombstone());
-    let each = living.map(|(sidecar, _)| {
+    let living = rekeyed.tips.iter().map(|tip| &tip.sidecar).filter(|sidecar| !sidecar.is_tombstone());
+    let each = living.map(|sidecar| {
         (sidecar.path.clone(), super::debt::holders_in_debt(next, sidecar, grants).into_iter().collect::<Vec<_>>())
     });
     each.filter(|(_, holders)| !holders.is_empty()).collect()

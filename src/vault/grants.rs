@@ -110,7 +110,9 @@ pub(super) fn verify(authority: &Authority, place: &StorePath, file: &[u8]) -> R
     if layout::grant(&grant.id) != *place {
         return Err(Flaw::Moved { stated: grant.path });
     }
-    if !authority.rights().allows(&grant.author, Action::Grant, &grant.path) || !is_within_policy(authority, &grant) {
+    let may = authority.rights().allows(&grant.author, Action::Grant, &grant.path)
+        && !authority.chain().is_lost(authority.policy(), &grant.author, &signer);
+    if !may || !is_within_policy(authority, &grant) {
         return Err(Flaw::GrantNotAllowed { author: grant.author });
     }
     Ok(grant)

@@ -41,8 +41,17 @@ pub(super) struct RekeyPlan {
     pub(super) changes: Vec<FileChange>,
     pub(super) reencrypted: Vec<SecretPath>,
     pub(super) pending: Vec<Pending>,
-    /// The newest revision of every secret once this is done, tombstones too, with the hash of its file.
-    pub(super) tips: Vec<(Sidecar, Digest)>,
+    /// The newest revision of every secret once this is done, tombstones too.
+    pub(super) tips: Vec<Tip>,
+}
+
+/// The newest revision of a secret.
+pub(super) struct Tip {
+    pub(super) sidecar: Sidecar,
+    /// The hash of its file.
+    pub(super) digest: Digest,
+    /// Whether the policy alone lets its author do what it does.
+    pub(super) by_right: bool,
 }
 
 /// One secret to encrypt anew: all that is needed without looking at the store again.
@@ -99,7 +108,8 @@ impl Vault {
             if drifted {
                 plan.pending.push(Pending { who: who_can_reencrypt(policy, &signed.sidecar), path });
             }
-            plan.tips.push((signed.sidecar, signed.digest));
+            let by_right = self.authority.gives_right(policy, &signed.sidecar, &signed.signer);
+            plan.tips.push(Tip { sidecar: signed.sidecar, digest: signed.digest, by_right });
         }
         let progress = &self.options.progress;
         progress.begin(jobs.len());
@@ -112,7 +122,8 @@ impl Vault {
         for result in done {
             let (sidecar, digest, changes) = result?;
             plan.reencrypted.push(sidecar.path.clone());
-            plan.tips.push((sidecar, digest));
+            let by_right = self.authority.gives_right(policy, &sidecar, me.identity.verifying_key());
+            plan.tips.push(Tip { sidecar, digest, by_right });
             plan.changes.extend(changes);
         }
         Ok(plan)

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use crate::crypto::{self, Context, OpenError, SecretBytes};
+use crate::crypto::{self, Context, OpenError, SecretBytes, VerifyingKey};
 use crate::model::{Digest, Fingerprint, MAX_SIDECAR_BYTES, SecretPath, Sidecar, Source};
 
 use super::authority::Authority;
@@ -16,6 +16,8 @@ pub(super) struct Signed {
     pub(super) sidecar: Sidecar,
     pub(super) digest: Digest,
     pub(super) file: Vec<u8>,
+    /// The key that signed it.
+    pub(super) signer: VerifyingKey,
     /// Whether the policy in force lets its author do what it does. If not, it counts only where it is accepted, or where a valid revision
     /// names it as its parent: see [`Vault::admit`].
     pub(super) by_right: bool,
@@ -24,11 +26,11 @@ pub(super) struct Signed {
 impl Signed {
     /// Verifies `file` as the sidecar of `path`, but for its author's right.
     pub(super) fn verify(authority: &Authority, file: Vec<u8>, path: &SecretPath) -> Result<Self, Flaw> {
-        let (sidecar, by_right) = authority.verify_sidecar(&file)?;
+        let (sidecar, signer, by_right) = authority.verify_sidecar(&file)?;
         if sidecar.path != *path {
             return Err(Flaw::Moved { stated: sidecar.path });
         }
-        Ok(Self { digest: Digest::of(&file), sidecar, file, by_right })
+        Ok(Self { digest: Digest::of(&file), sidecar, file, signer, by_right })
     }
 
     /// How a later revision names this one as the source of its value.

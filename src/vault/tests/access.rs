@@ -232,6 +232,43 @@ fn a_lost_key_is_a_debt_and_a_planned_change_of_keys_is_none() {
 }
 
 #[test]
+fn whoever_has_a_lost_key_signs_nothing_that_counts() {
+    let world = World::with_bob().with("bobs-new-key").with("thief");
+    let new = world.identity("bobs-new-key");
+    let keys = MemberKeys { recipient: new.recipient().to_string(), signing: new.verifying_key().to_string() };
+    world.set("bob", "two");
+    let thief = Grantee::Guest(world.identity("thief").recipient().clone());
+    let request = GrantRequest { path: path(), grantee: thief, duration: "1h".parse().unwrap(), reason: None };
+    world.vault_as("bob").grant(&request, &Writing::default()).unwrap();
+    let outcome = world.change("alice", Edit::ReplaceKeys { who: "bob".into(), keys, lost: true }).unwrap();
+    assert_eq!(outcome.accepted, [], "alice encrypted it anew, and signed for it");
+    assert_eq!(world.read("bobs-new-key").unwrap(), "two");
+    let refused = world.vault_as("alice").grants_listed().unwrap().1;
+    assert!(
+        matches!(refused.as_slice(), [VaultError::Refused { flaw: Flaw::GrantNotAllowed { .. }, .. }]),
+        "{refused:?}"
+    );
+    world.set("bobs-new-key", "three");
+    assert!(!world.opens("thief"));
+    world.forge(world.identity("bob"), "bob", |sidecar| sidecar.change = Change::Metadata);
+    assert!(matches!(world.flaw(), Flaw::NoRight { author } if author.as_str() == "bob"));
+}
+
+#[test]
+fn what_a_key_signed_before_it_was_lost_goes_on_to_count() {
+    let world = World::with_bob().with("bobs-new-key").with("root");
+    world.change("alice", world.join("root", &["admins"])).unwrap();
+    let new = world.identity("bobs-new-key");
+    let keys = MemberKeys { recipient: new.recipient().to_string(), signing: new.verifying_key().to_string() };
+    world.set("bob", "two");
+    let outcome = world.change("root", Edit::ReplaceKeys { who: "bob".into(), keys, lost: true }).unwrap();
+    assert_eq!(outcome.accepted, [path()], "root reads nothing, and encrypts nothing anew");
+    assert_eq!(world.read("alice").unwrap(), "two");
+    world.set("alice", "three");
+    assert_eq!(world.vault_as("alice").versions(&path()).unwrap().versions.len(), 3, "what is followed counts");
+}
+
+#[test]
 fn a_grant_ends_at_its_deadline() {
     let world = World::with_bob();
     world.set("alice", "two");
