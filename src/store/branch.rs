@@ -1,5 +1,6 @@
 //! Branches and the way from one commit to another: what trust in a branch is checked by.
 
+use std::collections::HashSet;
 use std::fs;
 
 use git2::{DiffOptions, Oid};
@@ -97,12 +98,25 @@ impl Store {
     /// [`StoreError`] when the repository can't be read.
     pub fn first_parents(&self, from: &CommitId, tip: &CommitId) -> Result<Vec<CommitId>, StoreError> {
         let repository = self.repository()?;
+        let mut walk = repository.revwalk()?;
+        walk.push(tip.0)?;
+        walk.hide(from.0)?;
+        let new = walk.collect::<Result<HashSet<Oid>, _>>()?;
         let mut way = Vec::new();
-        let mut at = repository.find_commit(tip.0)?;
-        while at.id() != from.0 && self.contains(&CommitId(at.id()), from)? {
-            way.push(CommitId(at.id()));
-            let Ok(parent) = at.parent(0) else { break };
-            at = parent;
+        let mut at = Some(tip.0);
+        while let Some(commit) = at.filter(|commit| new.contains(commit)) {
+            way.push(CommitId(commit));
+            at = repository.find_commit(commit)?.parent_id(0).ok();
+        }
+        if at != Some(from.0) {
+            // Those that contain `from` come first: to ask each would cost the square of their number.
+            let (mut with, mut without) = (0, way.len());
+            while with < without {
+                let middle = usize::midpoint(with, without);
+                let contains = way.get(middle).map(|commit| self.contains(commit, from)).transpose()?;
+                if contains == Some(true) { with = middle + 1 } else { without = middle }
+            }
+            way.truncate(with);
         }
         way.reverse();
         Ok(way)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Batch, FileChange, Mode, Person, Store, StoreError, StoreOptions, StorePath};
+use super::{Batch, CommitId, FileChange, Mode, Person, Store, StoreError, StoreOptions, StorePath};
 
 const NAME: &str = "secrets/a";
 
@@ -102,4 +102,36 @@ fn many_files_are_changed_made_and_removed_in_one_commit() {
     };
     assert_eq!(git(&["status", "--porcelain"]), "");
     git(&["fsck", "--strict"]);
+}
+
+#[test]
+fn the_way_to_a_tip_is_its_first_parents_as_far_as_they_contain_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let repository = git2::Repository::open(folder.path()).unwrap();
+    let person = git2::Signature::new("A", "a@example.com", &git2::Time::new(0, 0)).unwrap();
+    let tree = repository.find_tree(repository.treebuilder(None).unwrap().write().unwrap()).unwrap();
+    let commit = |name: &str, parents: &[CommitId]| {
+        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(id.0).unwrap()).collect();
+        CommitId(repository.commit(None, &person, &person, name, &tree, &parents.iter().collect::<Vec<_>>()).unwrap())
+    };
+    let root = commit("root", &[]);
+    let pinned = commit("pinned", &[root]);
+    let ahead = [commit("next", &[pinned])];
+    assert_eq!(store.first_parents(&pinned, &pinned).unwrap(), []);
+    assert_eq!(store.first_parents(&pinned, &ahead[0]).unwrap(), ahead);
+    assert_eq!(store.first_parents(&ahead[0], &pinned).unwrap(), [], "backwards is no way");
+    // Somebody merges what is pinned into a branch of their own.
+    let mut side = vec![commit("side", &[root])];
+    for number in 0..5 {
+        side.push(commit(&format!("side {number}"), &side[number..]));
+    }
+    for (length, theirs) in side.iter().enumerate().skip(1) {
+        let mut way = vec![commit("merge", &[*theirs, pinned])];
+        while way.len() < length {
+            way.push(commit(&format!("then {}", way.len()), &way[way.len() - 1..]));
+        }
+        assert_eq!(store.first_parents(&pinned, way.last().unwrap()).unwrap(), way);
+    }
+    assert_eq!(store.first_parents(&pinned, &commit("unrelated", &[])).unwrap(), []);
 }
