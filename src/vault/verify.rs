@@ -393,12 +393,14 @@ impl Check<'_> {
             self.result.findings.push(finding("attributes", Level::Warning, layout::GITATTRIBUTES, message));
         }
         let Listed { files, others } = self.files.list_all()?;
-        for file in others.into_iter().filter(|file| !file.starts_with("secrets/")) {
+        let hidden = |file: &str| file.contains("/.");
+        for file in others.into_iter().filter(|file| !file.starts_with("secrets/") || hidden(file)) {
             self.error(&VaultError::Refused { file: file.clone(), flaw: Flaw::NotPlain }, &file);
         }
         for file in files {
             let known = match file.as_str().split('/').next() {
-                Some(layout::SECRETS | layout::GRANTS) => true,
+                // What lies there was looked at, but for hidden files, which no secret is.
+                Some(layout::SECRETS | layout::GRANTS) => !hidden(file.as_str()),
                 Some(layout::POLICY) => self.is_policy_file(&file),
                 Some(layout::REQUESTS) => self.is_request(&file),
                 _ => file.as_str() == layout::GITATTRIBUTES,

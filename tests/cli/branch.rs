@@ -154,6 +154,8 @@ fn verify_names_what_does_not_belong_and_what_it_could_not_check() {
     assert_eq!(world.json(&["verify", "--decrypt"])["opened"], 1);
     fs::write(world.file("secrets/production/notes.txt"), "password").unwrap();
     fs::write(world.file(".env"), "A=one").unwrap();
+    fs::write(world.file("secrets/.gitattributes"), "* text eol=crlf\n").unwrap();
+    fs::write(world.file("secrets/production/.env"), "A=one").unwrap();
     fs::write(world.file(".gitattributes"), "* text\n").unwrap();
     fs::copy(world.file("secrets/production/A.age"), world.file("secrets/production/LOOSE.age")).unwrap();
     let run = world.run(&["verify", "--json"]);
@@ -168,13 +170,15 @@ fn verify_names_what_does_not_belong_and_what_it_could_not_check() {
     let expected = [
         ("unknown-file", ".env"),
         ("attributes", ".gitattributes"),
+        ("unknown-file", "secrets/.gitattributes"),
+        ("unknown-file", "secrets/production/.env"),
         ("unsigned", "secrets/production/LOOSE.age"),
         ("unknown-file", "secrets/production/notes.txt"),
     ];
     assert_eq!(rules, expected);
     assert_eq!(world.run(&["verify", "HEAD"]).code, 0, "the commit has none of that");
     let sarif: serde_json::Value = serde_json::from_str(&world.run(&["verify", "--sarif"]).out).unwrap();
-    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 4);
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 6);
 }
 
 #[test]
