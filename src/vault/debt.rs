@@ -10,7 +10,7 @@ use crate::policy::{Action, Rights};
 
 use super::authority::readers_by;
 use super::write::Position;
-use super::{Outcome, Standing, Vault, VaultError, Writing};
+use super::{Flaw, Outcome, Standing, Vault, VaultError, Writing};
 
 /// Somebody who knows, or may know, a live value without a right to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,8 +152,9 @@ impl Vault {
         for epoch in (1..newest.epoch.get()).filter_map(Epoch::new) {
             match self.epoch_policy(epoch) {
                 Ok(policy) => policies.push(policy),
-                // An old branch, or one that forked, has not all epochs that are in force.
-                Err(_) if self.standing != Standing::Here => break,
+                // One that forked has other epochs than those in force, and an old branch not all of them.
+                Err(_) if self.standing == Standing::Forked => break,
+                Err(VaultError::Refused { flaw: Flaw::EpochMissing, .. }) if self.standing == Standing::Behind => break,
                 Err(error) => return Err(error),
             }
         }
