@@ -19,6 +19,8 @@ use crate::private;
 
 const FORMAT: &str = "vsecure-history/1";
 const SECRETS: &str = "secrets";
+/// The mode of a submodule, as git prints it.
+const SUBMODULE: &str = "160000";
 
 /// One file brought by one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,7 +294,9 @@ fn lines_of(printed: &str, prefix: &str, boundary: &HashSet<String>) -> String {
             let parents = field.chars().take_while(|c| *c == ':').count();
             // `::<mode of each parent> <mode> <id in each parent> <id> <status>`
             let blob = field.split(' ').nth(2 * parents + 1).unwrap_or_default();
-            let blob = if blob.bytes().all(|c| c == b'0') { "-" } else { blob };
+            // A submodule's commit is no content, and not here.
+            let submodule = field.split(' ').nth(parents).is_some_and(|mode| mode.trim_start_matches(':') == SUBMODULE);
+            let blob = if submodule || blob.bytes().all(|c| c == b'0') { "-" } else { blob };
             lines.push_str(&format!("{commit} {blob} {path}\n"));
         }
     }

@@ -137,6 +137,18 @@ impl Store {
         read_blob(self.repository()?, blob.0, max, &blob.to_string())
     }
 
+    /// As [`Store::read_blob`], of a file that some commit had: none where no store has such a file. Whoever can push can have put it there, and it
+    /// stays in history.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the object is missing.
+    pub fn read_past(&self, blob: &BlobId, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.read_blob(blob, max) {
+            Err(StoreError::TooLarge { .. } | StoreError::NotPlain { .. }) => Ok(None),
+            file => file.map(Some),
+        }
+    }
+
     /// What a commit says of itself.
     ///
     /// # Errors

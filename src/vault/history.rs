@@ -217,10 +217,10 @@ impl Vault {
         // Oldest first: where two commits brought the same bytes, the first of them did.
         for entry in history.entries.iter().rev() {
             let Some(blob) = &entry.blob else { continue };
-            let file = self.store.read_blob(blob, MAX_SIDECAR_BYTES as u64)?;
-            match Signed::verify(&self.authority, file, path) {
-                Ok(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
-                Err(_) => invalid += 1,
+            let file = self.store.read_past(blob, MAX_SIDECAR_BYTES as u64)?;
+            match file.and_then(|file| Signed::verify(&self.authority, file, path).ok()) {
+                Some(signed) => revisions.push(Recorded { signed, commit: Some(entry.commit), committed: true }),
+                None => invalid += 1,
             }
         }
         Ok((revisions, invalid))

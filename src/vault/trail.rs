@@ -181,7 +181,7 @@ impl Vault {
         for (place, history) in self.store.histories_below(&folder)? {
             for entry in history.entries {
                 let Some(blob) = entry.blob else { continue };
-                let file = self.store.read_blob(&blob, MAX_GRANT_BYTES as u64)?;
+                let Some(file) = self.store.read_past(&blob, MAX_GRANT_BYTES as u64)? else { continue };
                 files.push((place.clone(), file, Some(entry.commit.to_string())));
             }
         }

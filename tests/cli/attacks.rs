@@ -253,3 +253,35 @@ fn a_partial_clone_goes_on_between_fetch_and_pull() {
         assert_eq!(get().out, "two", "{filter}");
     }
 }
+
+#[test]
+fn what_is_no_file_of_a_store_in_history_stands_in_nobodys_way() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    alice.ok(&["grant-access", "staging/B", "--user", "rita", "--duration", "1h"]);
+    alice.push();
+    rita.pull();
+    // rita has no key that counts for any of this, and takes it back at once.
+    let giant = "x".repeat(70_000);
+    for name in ["secrets/production/A.yaml", "grants/00000000000000000000000000000000.yaml"] {
+        fs::write(rita.file(name), &giant).unwrap();
+    }
+    rita.git(&["add", "-A"]);
+    rita.git(&["commit", "-q", "-m", "Giants"]);
+    for name in ["secrets/production/A.yaml", "grants/11111111111111111111111111111111.yaml"] {
+        let entry = format!("160000,{},.vsecure/{name}", "1".repeat(40));
+        rita.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    }
+    rita.git(&["commit", "-q", "-m", "Submodules"]);
+    rita.git(&["revert", "--no-edit", "HEAD", "HEAD~1"]);
+    rita.git(&["push", "-q"]);
+    pull_by_hand(alice);
+    alice.run(&["list"]);
+    alice.ok(&["update", "staging/B", "three"]);
+    alice.ok(&["audit:logs"]);
+    alice.ok(&["adopt", A, "--yes"]);
+    assert_eq!(alice.json(&["versions", A])["versions"].as_array().unwrap().len(), 2);
+    alice.push();
+    bob.pull();
+    assert_eq!(bob.get(A), "one");
+}
