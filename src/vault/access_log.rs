@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::audit::{Action, Actor, CiRun, Deed, Event, Outcome, Resource, ResourceType, Word};
-use crate::model::{Fingerprint, RandomId, SecretPath, Sidecar, StoreId};
+use crate::model::{Fingerprint, RandomId, Revision, SecretPath, Sidecar, StoreId, Version};
 use crate::policy;
 use crate::store::{Ledger, StoreError};
 
@@ -45,61 +45,99 @@ pub(super) fn log_name(store: StoreId, key: &Fingerprint) -> String {
     format!("{store}-{}", key.digest())
 }
 
+/// What is to be written down of one secret.
+pub(super) struct Line {
+    path: SecretPath,
+    /// The state whose value is released.
+    state: Option<(Version, Revision)>,
+    /// Why it was refused.
+    reason: Option<Word>,
+}
+
+impl Line {
+    /// That the value of `sidecar` is released.
+    pub(super) fn released(sidecar: &Sidecar) -> Self {
+        Self { path: sidecar.path.clone(), state: Some((sidecar.version, sidecar.revision)), reason: None }
+    }
+
+    /// That `error` refused the value of `path`; none where it came to no refusal.
+    pub(super) fn refused(path: &SecretPath, error: &VaultError) -> Option<Self> {
+        Some(Self { path: path.clone(), state: None, reason: Some(reason_of(error)?) })
+    }
+}
+
 impl Vault {
     /// Writes down that `result` is about to be handed out: a value of `path`, or the refusal of one. Hands it on, but where the log is
     /// required and could not be written.
     pub(super) fn logged(&self, path: &SecretPath, result: Result<Reading, VaultError>) -> Result<Reading, VaultError> {
-        let mode = self.options.access_log.mode;
-        let written = match &result {
-            _ if mode == LogMode::Off => return result,
-            Ok(reading) => self.write_down(&released(&reading.sidecar), None, mode),
-            Err(error) => match reason_of(error) {
-                Some(reason) => self.write_down(&asked_for(path), Some(reason), mode),
+        let line = match &result {
+            Ok(reading) => Line::released(&reading.sidecar),
+            Err(error) => match Line::refused(path, error) {
+                Some(line) => line,
                 None => return result,
             },
         };
-        match written {
-            Ok(()) => result,
+        match self.write_lines(Action::Accessed, &[line]) {
             // The refusal is what there is to say; nothing was released.
-            Err(source) if mode == LogMode::Required && result.is_ok() => {
-                Err(VaultError::NotLogged { source: Box::new(source) })
-            }
+            Err(error) if result.is_ok() => Err(error),
+            _ => result,
+        }
+    }
+
+    /// Writes down what is about to be released or was refused, all of it or nothing. Fails only where the log is required.
+    pub(super) fn write_lines(&self, action: Action, lines: &[Line]) -> Result<(), VaultError> {
+        let mode = self.options.access_log.mode;
+        let Some(first) = lines.first().filter(|_| mode != LogMode::Off) else { return Ok(()) };
+        match self.append_lines(action, lines, mode) {
+            Ok(()) => Ok(()),
+            Err(source) if mode == LogMode::Required => Err(VaultError::NotLogged { source: Box::new(source) }),
             // A copy without git, or a place that can't be written, has no log: that is nobody's fault.
-            Err(VaultError::Store(StoreError::NoRepository { .. } | StoreError::ReadOnly { .. })) => result,
+            Err(VaultError::Store(StoreError::NoRepository { .. } | StoreError::ReadOnly { .. })) => Ok(()),
             Err(error) => {
-                self.note(Notice::NotLogged { path: path.clone(), reason: error.kind() });
-                result
+                self.note(Notice::NotLogged { path: first.path.clone(), reason: error.kind() });
+                Ok(())
             }
         }
     }
 
-    fn write_down(&self, resource: &Resource, reason: Option<Word>, mode: LogMode) -> Result<(), VaultError> {
+    fn append_lines(&self, action: Action, lines: &[Line], mode: LogMode) -> Result<(), VaultError> {
         let Ok(me) = self.me() else { return Ok(()) };
-        let key = me.identity.verifying_key().fingerprint();
-        let ledger = self.ledger(&key)?;
-        let log = &self.options.access_log;
-        let deed = Deed {
-            time: self.options.now,
-            actor: Actor { member: me.name.clone(), key },
-            action: Action::Accessed,
-            resource: resource.clone(),
-            result: if reason.is_some() { Outcome::Refused } else { Outcome::Ok },
-            reason,
-            grant: self.grant_for(resource),
-            command: log.command.clone(),
-            client: log.client.clone(),
-            ci: log.ci.clone(),
-        };
+        let actor = Actor { member: me.name.clone(), key: me.identity.verifying_key().fingerprint() };
+        let ledger = self.ledger(&actor.key)?;
         let required = mode == LogMode::Required;
         let patience = if required { self.options.lock_timeout } else { LOCAL_PATIENCE.min(self.options.lock_timeout) };
         ledger.append(patience, required, |last| {
-            let last = last.map(Event::parse).transpose().map_err(VaultError::LogEnd)?;
-            let event = match last {
-                Some(last) => last.next(random_id()?, deed),
-                None => Event::first(random_id()?, self.device()?, deed),
-            };
-            Ok(event.to_line())
+            let mut last = last.map(Event::parse).transpose().map_err(VaultError::LogEnd)?;
+            let mut bytes = Vec::new();
+            for line in lines {
+                let deed = self.deed(actor.clone(), action, line);
+                let event = match last {
+                    Some(last) => last.next(random_id()?, deed),
+                    None => Event::first(random_id()?, self.device()?, deed),
+                };
+                bytes.extend(event.to_line());
+                last = Some(event);
+            }
+            Ok(bytes)
         })
+    }
+
+    fn deed(&self, actor: Actor, action: Action, line: &Line) -> Deed {
+        let log = &self.options.access_log;
+        let (version, revision) = line.state.unzip();
+        let resource = Resource { kind: ResourceType::Secret, path: Some(line.path.clone()), version, revision };
+        Deed {
+            time: self.options.now,
+            actor,
+            action,
+            grant: self.grant_for(&resource),
+            resource,
+            result: if line.reason.is_some() { Outcome::Refused } else { Outcome::Ok },
+            reason: line.reason.clone(),
+            command: log.command.clone(),
+            client: log.client.clone(),
+            ci: log.ci.clone(),
+        }
     }
 
     /// The grant by which the resource is read, where no rule lets its reader.
@@ -127,14 +165,6 @@ fn random_id() -> Result<RandomId, VaultError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| VaultError::NoRandomness)?;
     Ok(RandomId::of(bytes))
-}
-
-fn released(sidecar: &Sidecar) -> Resource {
-    Resource { version: Some(sidecar.version), revision: Some(sidecar.revision), ..asked_for(&sidecar.path) }
-}
-
-fn asked_for(path: &SecretPath) -> Resource {
-    Resource { kind: ResourceType::Secret, path: Some(path.clone()), version: None, revision: None }
 }
 
 /// Why a read was refused, in a word; none where it came to no refusal, because nothing was found or something failed.

@@ -1,6 +1,6 @@
 //! Where things lie within a store. The one place that knows the names of files.
 
-use crate::model::{Digest, Epoch, GrantId, MemberName, NameError, SecretPath};
+use crate::model::{Digest, Environment, Epoch, GrantId, MemberName, NameError, SecretPath};
 use crate::store::StorePath;
 
 /// The folder of the secrets.
@@ -24,6 +24,11 @@ const VALUE_ENDING: &str = ".age";
 #[expect(clippy::expect_used, reason = "the grammar of names is narrower than that of paths within a store")]
 pub(super) fn place(name: &str) -> StorePath {
     name.parse().expect("a validated name is a path within the store")
+}
+
+/// The folder of the secrets of `environment`.
+pub(super) fn environment(environment: &Environment) -> StorePath {
+    place(&format!("{SECRETS}/{environment}"))
 }
 
 /// The sidecar of `path`.

@@ -61,15 +61,32 @@ pub struct Selection {
     pub no_expiry: bool,
     /// Only names that another environment has and this one doesn't.
     pub missing_in: Option<Environment>,
+    /// Only names or paths that match one of these.
+    pub only: Vec<Pattern>,
+    /// No names or paths that match one of these.
+    pub except: Vec<Pattern>,
+    /// Only names in this folder.
+    pub under: Option<SecretName>,
 }
 
 impl Selection {
-    /// Whether all conditions but that of another environment hold.
-    fn selects(&self, sidecar: &Sidecar, now: Timestamp) -> bool {
-        let path = &sidecar.path;
-        let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= now + span);
+    /// Whether `path` is meant, as far as a path can tell.
+    pub(super) fn means(&self, path: &SecretPath) -> bool {
+        let selects = |pattern: &Pattern| pattern.selects(path);
+        let inside = |folder: &SecretName| {
+            path.name().as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
         self.environment.as_ref().is_none_or(|environment| environment == path.environment())
-            && self.pattern.as_ref().is_none_or(|pattern| pattern.selects(path))
+            && self.pattern.as_ref().is_none_or(selects)
+            && (self.only.is_empty() || self.only.iter().any(selects))
+            && !self.except.iter().any(selects)
+            && self.under.as_ref().is_none_or(inside)
+    }
+
+    /// Whether all conditions but that of another environment hold.
+    pub(super) fn selects(&self, sidecar: &Sidecar, now: Timestamp) -> bool {
+        let in_time = |span| sidecar.expires_at.is_some_and(|at| at <= now + span);
+        self.means(&sidecar.path)
             && self.tags.iter().all(|tag| sidecar.tags.contains(tag))
             && self.metadata.iter().all(|(key, value)| sidecar.metadata.get(key) == Some(value))
             && self.expiring.is_none_or(in_time)
@@ -131,6 +148,13 @@ impl Vault {
 
     /// Opens the value of a verified revision for the member that the vault works as, if the policy lets it.
     pub(super) fn reading(&self, files: &dyn Files, signed: &Signed) -> Result<Reading, VaultError> {
+        self.demand_readable(signed)?;
+        let value = self.open_value(files, signed)?;
+        Ok(Reading { sidecar: signed.sidecar.clone(), value })
+    }
+
+    /// That the policy or a grant lets the member the vault works as read the value of `signed` now.
+    pub(super) fn demand_readable(&self, signed: &Signed) -> Result<(), VaultError> {
         let path = &signed.sidecar.path;
         let rights = self.authority.rights();
         if !self.may_read(path)? {
@@ -141,8 +165,7 @@ impl Vault {
         {
             return Err(VaultError::Expired { path: path.clone(), at });
         }
-        let value = self.open_value(files, signed)?;
-        Ok(Reading { sidecar: signed.sidecar.clone(), value })
+        Ok(())
     }
 
     /// Whether a rule lets the member the vault works as read `path`.
@@ -202,7 +225,7 @@ impl Vault {
     /// The living secrets, by path, and what was refused. Those whose files are as they were when a list last looked are not read again.
     /// Recipients are there of those `wanted`.
     fn all(&self, wanted: &(dyn Fn(&Sidecar) -> bool + Sync)) -> Result<(Vec<Sidecar>, Vec<VaultError>), VaultError> {
-        let Found { sidecars, mut faults } = self.sidecars()?;
+        let Found { sidecars, mut faults } = self.sidecars(&layout::place(layout::SECRETS), &|_| true)?;
         let policy = self.authority.reference().sha256;
         let kept = if sidecars.len() < WORTH_KEEPING { None } else { self.store.recall(MEMORY) }.unwrap_or_default();
         let memory = Memory::of(&kept, &policy);
@@ -240,7 +263,16 @@ impl Vault {
 
     /// Every revision of the work tree that counts, by path, tombstones too, and what was refused.
     pub(super) fn verified_all(&self) -> Result<(Vec<Signed>, Vec<VaultError>), VaultError> {
-        let Found { sidecars, mut faults } = self.sidecars()?;
+        self.verified_in(&layout::place(layout::SECRETS), &|_| true)
+    }
+
+    /// As [`Vault::verified_all`], of what lies in `folder` and is `meant`. What is no secret's file there is refused all the same.
+    pub(super) fn verified_in(
+        &self,
+        folder: &StorePath,
+        meant: &dyn Fn(&SecretPath) -> bool,
+    ) -> Result<(Vec<Signed>, Vec<VaultError>), VaultError> {
+        let Found { sidecars, mut faults } = self.sidecars(folder, meant)?;
         let mut all = BTreeMap::new();
         for result in self.verified(sidecars) {
             match result {
@@ -251,15 +283,16 @@ impl Vault {
         Ok((all.into_values().collect(), faults))
     }
 
-    /// The files of sidecars in the work tree, and what lies among them that should not.
-    fn sidecars(&self) -> Result<Found, VaultError> {
-        let (listed, stamps) = self.store.list_stamped(&layout::place(layout::SECRETS), &layout::is_sidecar)?;
+    /// The files of those sidecars in `folder` that are `meant`, and what lies among them that should not.
+    fn sidecars(&self, folder: &StorePath, meant: &dyn Fn(&SecretPath) -> bool) -> Result<Found, VaultError> {
+        let (listed, stamps) = self.store.list_stamped(folder, &layout::is_sidecar)?;
         let mut faults: Vec<VaultError> =
             listed.others.into_iter().map(|file| VaultError::Refused { file, flaw: Flaw::NotPlain }).collect();
         let mut sidecars = Vec::new();
         let mut values = Vec::new();
         for (file, stamp) in listed.files.into_iter().zip(stamps) {
             match layout::classify(&file) {
+                Ok(layout::Entry::Sidecar(path) | layout::Entry::Value(path)) if !meant(&path) => {}
                 Ok(layout::Entry::Sidecar(path)) => sidecars.push(SidecarFile { file, path, stamp }),
                 Ok(layout::Entry::Value(path)) => values.push((file, path)),
                 Ok(layout::Entry::Other) => {}

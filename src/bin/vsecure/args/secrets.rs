@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use vsecure::format::Generator;
-use vsecure::model::{Environment, MetadataKey, Pattern, Span, Tag, Timestamp, Version};
+use vsecure::model::{Environment, MetadataKey, Pattern, SecretName, Span, Tag, Timestamp, Version};
 use vsecure::vault::VersionSpec;
 
 use super::WriteArgs;
@@ -130,6 +130,23 @@ pub struct GetArgs {
     pub field: Option<String>,
 }
 
+/// Which secrets of an environment.
+#[derive(Args, Debug, Clone)]
+pub struct NamesArgs {
+    /// Only secrets with all of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',', help_heading = "Which secrets")]
+    pub tags: Vec<Tag>,
+    /// Only these names, paths or patterns; each must be there
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Which secrets")]
+    pub only: Vec<Pattern>,
+    /// Not these names, paths or patterns
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Which secrets")]
+    pub except: Vec<Pattern>,
+    /// Only names in this folder, such as user-api
+    #[arg(long, value_name = "FOLDER", help_heading = "Which secrets")]
+    pub under: Option<SecretName>,
+}
+
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// Names or paths that match, such as 'API_*' or 'production/*'
@@ -137,9 +154,6 @@ pub struct ListArgs {
     /// Only this environment [env: VSECURE_ENV]
     #[arg(long, short, value_name = "ENV")]
     pub env: Option<Environment>,
-    /// Only secrets with all of these tags
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
-    pub tags: Vec<Tag>,
     /// Only secrets with this metadata
     #[arg(long, value_name = "KEY=VALUE")]
     pub metadata: Vec<Assignment>,
@@ -152,6 +166,8 @@ pub struct ListArgs {
     /// Only names that this environment does not have
     #[arg(long, value_name = "ENV")]
     pub missing_in: Option<Environment>,
+    #[command(flatten)]
+    pub names: NamesArgs,
 }
 
 #[derive(Args, Debug)]

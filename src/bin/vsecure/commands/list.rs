@@ -15,11 +15,14 @@ pub fn list(app: &App, args: ListArgs) -> anyhow::Result<()> {
     let selection = Selection {
         environment: args.env.or(app.environment_variable()?),
         pattern: args.pattern,
-        tags: args.tags,
+        tags: args.names.tags,
         metadata: args.metadata.into_iter().map(|it| (it.0, it.1)).collect(),
         expiring: args.expiring,
         no_expiry: args.no_expiry,
         missing_in: args.missing_in,
+        only: args.names.only,
+        except: args.names.except,
+        under: args.names.under,
     };
     let Listing { entries, refused } = vault.list(&selection)?;
     app.tell_notices(&vault);
