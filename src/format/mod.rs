@@ -6,8 +6,10 @@ mod generate;
 mod pick;
 mod structure;
 mod terminal;
+mod variables;
 
 pub use diff::{FieldChange, ValueDiff, compare};
 pub use generate::{GenerateError, Generator, GeneratorError};
 pub use pick::{PickError, pick};
 pub use terminal::{escape, escape_json, escape_lines};
+pub use variables::{Naming, NamingError, Variable, demand_shell_names, steers_programs, variables};

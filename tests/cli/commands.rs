@@ -45,7 +45,7 @@ fn settings_of_the_machine() {
     let world = World::with_store();
     assert_eq!(
         world.ok(&["config:list"]),
-        "access_log\tlocal\ncommit\ttrue\nlock_timeout\t10s\nmax_value_size\t1048576\n"
+        "access_log\tlocal\nallowed_variables\t\ncommit\ttrue\nlock_timeout\t10s\nmax_value_size\t1048576\n"
     );
     world.ok(&["config:set", "commit", "false"]);
     let before = world.commits();

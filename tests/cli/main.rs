@@ -16,6 +16,7 @@ mod completion;
 mod corpora;
 mod cost;
 mod documents;
+mod exec;
 mod git;
 mod guide;
 mod history;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 12] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
@@ -20,6 +20,7 @@ const TOOLS: [(&str, &str); 11] = [
     ("bash", "bash"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("python3", "python3"),
 ];
 
 const HELP: &str = "\

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use vsecure::crypto::{Identity, IdentityFileError, SecretBytes, parse_identities, read_identity_file};
-use vsecure::model::Environment;
+use vsecure::model::{Environment, Sidecar};
 use vsecure::policy::{Pins, StoreClaimError};
 use vsecure::store::Recovered;
 use vsecure::vault::{AccessLog, Asked, Notice, Progress, Vault, VaultError, VaultOptions, Writing};
@@ -53,6 +53,11 @@ impl App {
     /// The largest value, in bytes.
     pub const fn max_value_bytes(&self) -> u64 {
         self.settings.max_value_size
+    }
+
+    /// Variables that may be set though they make programs load or run something.
+    pub fn allowed_variables(&self) -> &[String] {
+        &self.settings.allowed_variables
     }
 
     /// The terminal, for questions.
@@ -185,6 +190,13 @@ impl App {
             message: write.message.clone(),
             no_commit: write.no_commit || !self.settings.commit,
             dry_run: write.dry_run,
+        }
+    }
+
+    /// Says that a credential that is handed out has expired.
+    pub fn warn_if_expired(&self, sidecar: &Sidecar) {
+        if let Some(at) = sidecar.expires_at.filter(|at| *at <= self.context.now) {
+            self.output.warn(&format!("{} expired at {at}", sidecar.path));
         }
     }
 

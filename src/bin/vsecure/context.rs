@@ -1,6 +1,7 @@
 //! The only reader of environment, working directory, terminal and clock.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -95,6 +96,11 @@ impl Context {
             now: now()?,
         })
     }
+}
+
+/// What a program that we start inherits: every variable, as it is.
+pub fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
+    env::vars_os()
 }
 
 fn now() -> anyhow::Result<Timestamp> {

@@ -55,9 +55,7 @@ pub fn edit(
     if !private.is_in_memory() {
         warn("the value is on a disk while you edit it: there is no directory in memory here");
     }
-    let file = private.folder().join(FILE);
-    let mut options = fs::OpenOptions::new();
-    io::Write::write_all(&mut options.write(true).create_new(true).mode(0o600).open(&file)?, initial.as_bytes())?;
+    let file = private.write(FILE, initial)?;
     let status = run(editor, &file, private.folder())?;
     if !status.success() {
         return Err(EditorError::Failed { status });

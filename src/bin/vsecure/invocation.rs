@@ -12,7 +12,7 @@ use crate::args::Cli;
 use crate::report::CommandError;
 
 /// What people type who come from other tools.
-const WORDS_OF_PEERS: [(&str, &str); 18] = [
+const WORDS_OF_PEERS: [(&str, &str); 20] = [
     ("show", "secrets:get"),
     ("cat", "secrets:get"),
     ("read", "secrets:get"),
@@ -31,8 +31,13 @@ const WORDS_OF_PEERS: [(&str, &str); 18] = [
     ("history", "secrets:versions"),
     ("keygen", "keys:generate"),
     ("whoami", "keys:show"),
+    ("run", "exec"),
+    ("env", "exec"),
 ];
-const NOT_YET: [&str; 6] = ["exec", "run", "export", "import", "inject", "sync"];
+const NOT_YET: [&str; 4] = ["export", "import", "inject", "sync"];
+
+/// The command that starts another program.
+pub const EXEC: &str = "exec";
 
 /// Parses the words of the command line, the program's name first.
 ///
@@ -47,6 +52,12 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| usage_error(&error))?;
     cli.global.invoked = matches.subcommand_name().unwrap_or("vsecure").to_owned();
     Ok(cli)
+}
+
+/// Whether these words ask for another program to be started: its exit codes are its own then, and ours are others.
+pub fn starts_another(words: &[OsString]) -> bool {
+    let at = first_positional(&Cli::command(), words, 1);
+    at.and_then(|at| words.get(at)).is_some_and(|word| word == EXEC)
 }
 
 /// Joins a group and its verb, and puts `secrets:` before a bare verb.
@@ -235,12 +246,16 @@ mod tests {
 
     #[test]
     fn words_of_other_tools_get_a_hint() {
-        for (line, expected) in [("ls", "secrets:list"), ("secrets rm A", "secrets:delete"), ("show A", "secrets:get")]
-        {
+        for (line, expected) in [
+            ("ls", "secrets:list"),
+            ("secrets rm A", "secrets:delete"),
+            ("show A", "secrets:get"),
+            ("run -- env", "vsecure exec"),
+        ] {
             let CommandError::Usage { help, .. } = parse(words(line)).unwrap_err() else { panic!("{line}") };
             assert!(help.contains(expected), "{help}");
         }
-        assert!(matches!(parse(words("exec -- env")), Err(CommandError::Usage { .. })));
+        assert!(matches!(parse(words("sync")), Err(CommandError::Usage { .. })));
     }
 
     #[test]

@@ -44,7 +44,15 @@ fn refuse_core_dumps() {
 }
 
 fn run(words: Vec<std::ffi::OsString>) -> anyhow::Result<()> {
-    let cli = invocation::parse(words)?;
-    let context = context::Context::from_process()?;
-    commands::run(app::App::new(context, cli.global)?, cli.command)
+    let parsed = invocation::parse(words.clone()).map_err(anyhow::Error::from);
+    let cli = parsed.map_err(|error| refused(error, || invocation::starts_another(&words)))?;
+    let starts_another = cli.global.invoked == invocation::EXEC;
+    let context = context::Context::from_process();
+    let app = context.and_then(|context| app::App::new(context, cli.global));
+    commands::run(app.map_err(|error| refused(error, || starts_another))?, cli.command)
+}
+
+/// `error`, told apart from those of a program that was to be started: its exit codes are its own.
+fn refused(error: anyhow::Error, starts_another: impl FnOnce() -> bool) -> anyhow::Error {
+    if starts_another() { error.context(report::NothingStarted) } else { error }
 }

@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError};
-use vsecure::format::{PickError, escape};
+use vsecure::format::{NamingError, PickError, escape};
+use vsecure::model::SecretPath;
 use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
@@ -23,6 +24,10 @@ const INTEGRITY: u8 = 6;
 const EXPIRED: u8 = 7;
 const FOUND: u8 = 8;
 const BUG: u8 = 70;
+/// As env, nohup and shells have it.
+const NOTHING_STARTED: u8 = 125;
+const NOT_RUNNABLE: u8 = 126;
+const NO_PROGRAM: u8 = 127;
 
 /// What the binary itself refuses.
 #[derive(Debug, thiserror::Error)]
@@ -73,10 +78,51 @@ pub enum CommandError {
         /// Whose.
         member: String,
     },
+    /// No secret is selected.
+    #[error("no secret is selected")]
+    NothingSelected,
+    /// A variable that makes programs load code.
+    #[error("{path} would be the variable `{variable}`, which makes programs load or run something")]
+    Steering {
+        /// The variable.
+        variable: String,
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A value that a form can't hold.
+    #[error("the value of {path} holds {what}, which {form} can't hold")]
+    NotExpressible {
+        /// The secret.
+        path: SecretPath,
+        /// What is in it.
+        what: &'static str,
+        /// What can't hold it.
+        form: &'static str,
+    },
+    /// A program could not be started.
+    #[error("`{program}` could not be started")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The program that was started has ended.
+    #[error("the program ended with {code}")]
+    Ended {
+        /// Its exit code, or 128 and the signal that killed it.
+        code: u8,
+    },
     /// `VSECURE_IDENTITY_COMMAND` failed.
     #[error("the command of VSECURE_IDENTITY_COMMAND failed")]
     IdentityCommand,
 }
+
+/// That no program was started, and why, is the cause: exit codes below 125 are the program's.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was started")]
+pub struct NothingStarted;
 
 impl CommandError {
     /// A usage error with what to do instead.
@@ -103,7 +149,13 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     if matches!(error.downcast_ref(), Some(CommandError::Shown)) || is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    let Advice { code, help } = advice_on(error);
+    if let Some(CommandError::Ended { code }) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    let Advice { mut code, help } = advice_on(error);
+    if error.is::<NothingStarted>() && !matches!(code, NOT_RUNNABLE | NO_PROGRAM) {
+        code = NOTHING_STARTED;
+    }
     let causes: Vec<String> = error.chain().map(|cause| escape(&cause.to_string()).into_owned()).collect();
     let mut told: Vec<&String> = Vec::new();
     for cause in &causes {
@@ -154,6 +206,15 @@ fn advice_on(error: &anyhow::Error) -> Advice {
     if let Some(error) = error.downcast_ref::<PickError>() {
         return plain(if matches!(error, PickError::NotThere { .. }) { NOT_FOUND } else { USAGE });
     }
+    if let Some(error) = error.downcast_ref::<NamingError>() {
+        return match error {
+            NamingError::Collision { .. } => {
+                advice(USAGE, "--map gives one of them another name, --except leaves it out")
+            }
+            NamingError::NotSelected { .. } => advice(NOT_FOUND, "vsecure list   shows what there is"),
+            NamingError::BadName { .. } => advice(USAGE, "--map gives it another name, --except leaves it out"),
+        };
+    }
     if error.downcast_ref::<EditorError>().is_some() {
         return advice(FAILURE, "nothing was changed; VISUAL or EDITOR names the editor");
     }
@@ -177,6 +238,22 @@ fn on_command(error: &CommandError) -> Advice {
         CommandError::KeyLost { member } => {
             advice(FAILURE, format!("vsecure members:remove {member}   (or access:expire for a guest), then try again"))
         }
+        CommandError::NothingSelected => advice(NOT_FOUND, "vsecure list   shows what there is"),
+        CommandError::Steering { variable, .. } => advice(
+            DENIED,
+            format!(
+                "--except leaves it out, --map gives it another name; to allow it here: vsecure config:set allowed_variables {variable}"
+            ),
+        ),
+        CommandError::NotExpressible { .. } => advice(USAGE, "--except leaves it out"),
+        CommandError::NotStarted { source, .. } => match source.kind() {
+            io::ErrorKind::NotFound => plain(NO_PROGRAM),
+            io::ErrorKind::ArgumentListTooLong => {
+                advice(NOT_RUNNABLE, "the variables are too large together: --files passes values as files")
+            }
+            _ => plain(NOT_RUNNABLE),
+        },
+        CommandError::Ended { code } => plain(*code),
         CommandError::IdentityCommand => advice(DENIED, "it has to print the key and exit with 0"),
     }
 }
@@ -196,9 +273,10 @@ fn on_identity_file(error: &IdentityFileError) -> Advice {
 
 fn on_settings(error: &SettingsError) -> Advice {
     match error {
-        SettingsError::UnknownKey => {
-            advice(USAGE, "vsecure config:list   shows all settings: access_log, commit, lock_timeout, max_value_size")
-        }
+        SettingsError::UnknownKey => advice(
+            USAGE,
+            "vsecure config:list   shows all settings: access_log, allowed_variables, commit, lock_timeout, max_value_size",
+        ),
         SettingsError::BadValue { .. } | SettingsError::Damaged { .. } => plain(USAGE),
         SettingsError::NoDirectory | SettingsError::Io { .. } => plain(FAILURE),
     }

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Cause;
+use vsecure::crypto::SecretBytes;
 
 const PREFIX: &str = "vsecure-";
 const MAX_NOTE_BYTES: u64 = 8192;
@@ -35,17 +36,28 @@ pub struct Places {
 pub struct Scratch {
     folder: PathBuf,
     in_memory: bool,
-    signals: Handle,
+    /// What is told of signals, where they are ours to handle.
+    signals: Option<Handle>,
     /// After the folder: it is dropped last.
-    _note: Option<Note>,
+    note: Option<Note>,
 }
 
 impl Scratch {
-    /// Makes one, with mode 0700.
+    /// Makes one, with mode 0700, that is gone when a signal ends the process.
     ///
     /// # Errors
     /// The operating system's, of the last place that was tried.
     pub fn new(places: &Places) -> io::Result<Self> {
+        let mut scratch = Self::without_signals(places)?;
+        scratch.guard()?;
+        Ok(scratch)
+    }
+
+    /// As [`Scratch::new`], for a caller who sees to signals.
+    ///
+    /// # Errors
+    /// As for [`Scratch::new`].
+    pub fn without_signals(places: &Places) -> io::Result<Self> {
         let tries = places.memory.iter().filter(|folder| is_in_memory(folder)).map(|folder| (folder, true));
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for (base, in_memory) in tries.chain([(&places.fallback, false)]) {
@@ -56,17 +68,17 @@ impl Scratch {
                 Ok(note)
             });
             match made.map(tempfile::NamedTempFile::into_parts) {
-                Ok((note, folder)) => return Self::guard(folder.keep()?, in_memory, note),
+                Ok((note, folder)) => return Ok(Self { folder: folder.keep()?, in_memory, signals: None, note }),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    fn guard(folder: PathBuf, in_memory: bool, note: Option<Note>) -> io::Result<Self> {
+    fn guard(&mut self) -> io::Result<()> {
         let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
-        let handle = signals.handle();
-        let (doomed, noted) = (folder.clone(), note.as_ref().map(|note| note.path.clone()));
+        self.signals = Some(signals.handle());
+        let (doomed, noted) = (self.folder.clone(), self.note.as_ref().map(|note| note.path.clone()));
         std::thread::spawn(move || {
             for origin in signals.forever() {
                 // A key typed in the terminal is for the program that we started (C-g in emacs); it decides what becomes of it.
@@ -80,7 +92,18 @@ impl Scratch {
                 }
             }
         });
-        Ok(Self { folder, in_memory, signals: handle, _note: note })
+        Ok(())
+    }
+
+    /// Writes a new file there, with mode 0600.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write(&self, name: &str, value: &SecretBytes) -> io::Result<PathBuf> {
+        let path = self.folder.join(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(value.as_bytes())?;
+        Ok(path)
     }
 
     /// The directory.
@@ -97,7 +120,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         wipe(&self.folder);
-        self.signals.close();
+        self.signals.iter().for_each(Handle::close);
     }
 }
 

@@ -11,7 +11,7 @@ use vsecure::private;
 use vsecure::vault::LogMode;
 
 const FILE: &str = "config.yaml";
-const KEYS: [&str; 4] = ["access_log", "commit", "lock_timeout", "max_value_size"];
+const KEYS: [&str; 5] = ["access_log", "allowed_variables", "commit", "lock_timeout", "max_value_size"];
 const DEFAULT_LOCK_SECONDS: u64 = 10;
 const DEFAULT_MAX_VALUE: u64 = 1024 * 1024;
 /// What a store can hold at all.
@@ -58,6 +58,8 @@ pub enum SettingsError {
 pub struct Settings {
     /// Whether reads are written down.
     pub access_log: LogMode,
+    /// Variables that `exec` may set though they make programs load or run something.
+    pub allowed_variables: Vec<String>,
     /// Whether writing commands commit.
     pub commit: bool,
     /// How long to wait for locks.
@@ -70,6 +72,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 struct Stored {
     access_log: Option<String>,
+    allowed_variables: Option<String>,
     commit: Option<bool>,
     lock_timeout: Option<String>,
     max_value_size: Option<u64>,
@@ -91,6 +94,15 @@ fn log_mode(text: &str) -> Result<LogMode, SettingsError> {
     text.parse().map_err(|_| SettingsError::BadValue { key: "access_log", needed: "off, local or required" })
 }
 
+fn names(text: &str) -> Result<Vec<String>, SettingsError> {
+    let word = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    let names: Vec<String> = text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if names.iter().all(|name| word(name)) {
+        return Ok(names);
+    }
+    Err(SettingsError::BadValue { key: "allowed_variables", needed: "names of variables with commas between them" })
+}
+
 fn size(number: Option<u64>) -> Result<u64, SettingsError> {
     let needed = "a number of bytes from 1 to 16777216";
     number.filter(|n| (1..=UTMOST_VALUE).contains(n)).ok_or(SettingsError::BadValue { key: "max_value_size", needed })
@@ -100,6 +112,7 @@ impl Stored {
     fn checked(&self) -> Result<Settings, SettingsError> {
         Ok(Settings {
             access_log: self.access_log.as_deref().map_or(Ok(LogMode::Local), log_mode)?,
+            allowed_variables: names(self.allowed_variables.as_deref().unwrap_or_default())?,
             commit: self.commit.unwrap_or(true),
             lock_timeout: match &self.lock_timeout {
                 Some(text) => seconds(text)?,
@@ -151,6 +164,7 @@ impl SettingsFile {
         let span = Span::from_seconds(i64::try_from(settings.lock_timeout.as_secs()).unwrap_or(i64::MAX));
         let values = [
             settings.access_log.to_string(),
+            settings.allowed_variables.join(","),
             settings.commit.to_string(),
             span.map_or_else(String::new, |span| span.to_string()),
             settings.max_value_size.to_string(),
@@ -175,6 +189,7 @@ impl SettingsFile {
         let mut stored = self.stored()?;
         match key {
             "access_log" => stored.access_log = Some(value.to_owned()),
+            "allowed_variables" => stored.allowed_variables = Some(value.to_owned()),
             "commit" => {
                 let needed = "true or false";
                 stored.commit = Some(value.parse().map_err(|_| SettingsError::BadValue { key: "commit", needed })?);
@@ -197,6 +212,10 @@ fn save(path: &Path, stored: &Stored) -> io::Result<()> {
     let mut text = String::new();
     if let Some(mode) = &stored.access_log {
         text += &format!("access_log: {mode}\n");
+    }
+    if let Some(names) = &stored.allowed_variables {
+        // Quoted: an empty list is a text as well, and so is a name such as `on`.
+        text += &format!("allowed_variables: \"{names}\"\n");
     }
     if let Some(commit) = stored.commit {
         text += &format!("commit: {commit}\n");
@@ -223,8 +242,10 @@ mod tests {
         file.set("lock_timeout", "1m").unwrap();
         file.set("max_value_size", "10").unwrap();
         file.set("access_log", "required").unwrap();
+        file.set("allowed_variables", "GIT_TOKEN,PATH").unwrap();
         let expected = Settings {
             access_log: LogMode::Required,
+            allowed_variables: vec!["GIT_TOKEN".to_owned(), "PATH".to_owned()],
             commit: false,
             lock_timeout: Duration::from_secs(60),
             max_value_size: 10,
@@ -236,6 +257,7 @@ mod tests {
             ("max_value_size", "0"),
             ("max_value_size", "99999999"),
             ("access_log", "sometimes"),
+            ("allowed_variables", "A=B"),
         ] {
             assert!(matches!(file.set(key, value), Err(SettingsError::BadValue { .. })), "{key} {value}");
         }

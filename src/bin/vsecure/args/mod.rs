@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod members;
 mod policy;
+mod programs;
 mod secrets;
 mod trust;
 mod values;
@@ -24,9 +25,10 @@ pub use members::{
     RequestArgs, RolesArgs,
 };
 pub use policy::{ApplyArgs, PolicyCommand, PolicyDiffArgs};
+pub use programs::{ExecArgs, NamingArgs, PickArgs, ProgramsCommand};
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
-    NameArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
+    NameArgs, NamesArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
 };
 pub use trust::{TrustArgs, TrustCommand};
 pub use verify::{RevertArgs, VerifyArgs};
@@ -111,6 +113,8 @@ pub enum Command {
     /// Check the set-up of this machine and clone
     #[command(after_help = "Example:\n  vsecure doctor")]
     Doctor,
+    #[command(flatten)]
+    Programs(ProgramsCommand),
     #[command(flatten)]
     Trust(TrustCommand),
     /// Print the completion script of a shell

@@ -41,6 +41,27 @@ impl FromStr for Assignment {
     }
 }
 
+/// `VAR=NAME`: a variable and the secret that it holds.
+#[derive(Debug, Clone)]
+pub struct Mapping(pub String, pub String);
+
+/// Why a text is no mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a mapping is written VARIABLE=NAME")]
+pub struct MappingError;
+
+impl FromStr for Mapping {
+    type Err = MappingError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (variable, name) = text.split_once('=').ok_or(MappingError)?;
+        if variable.is_empty() || name.is_empty() {
+            return Err(MappingError);
+        }
+        Ok(Self(variable.to_owned(), name.to_owned()))
+    }
+}
+
 /// A moment: a time, or a span before the present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {

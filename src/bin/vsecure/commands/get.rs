@@ -23,9 +23,7 @@ pub fn run(app: &App, args: &GetArgs) -> anyhow::Result<()> {
     };
     app.tell_notices(&vault);
     let Reading { sidecar, value } = reading;
-    if let Some(at) = sidecar.expires_at.filter(|at| *at <= app.context.now) {
-        app.output.warn(&format!("{} expired at {at}", sidecar.path));
-    }
+    app.warn_if_expired(&sidecar);
     let value = match &args.field {
         Some(field) => pick(&value, field)?,
         None => value,

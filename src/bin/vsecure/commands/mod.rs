@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod edit;
+mod exec;
 mod get;
 mod init;
 mod keys;
@@ -17,6 +18,7 @@ mod machine;
 mod members;
 mod overview;
 mod person;
+mod pick;
 mod policy;
 mod settle;
 mod share;
@@ -28,7 +30,7 @@ mod versions;
 mod write;
 
 use crate::app::App;
-use crate::args::Command;
+use crate::args::{Command, ProgramsCommand};
 use crate::{completion, reference};
 
 /// Runs a command; without one, says where one is and what is next.
@@ -44,6 +46,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Init(args) => init::run(&app, &args),
         Command::Demo => demo::run(&app),
         Command::Status => status::run(&app),
+        Command::Programs(ProgramsCommand::Exec(args)) => exec::run(&app, args),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
         Command::Revert(args) => write::revert(&app, &args),
