@@ -2,14 +2,20 @@
 //! store. What is returned as text and may hold a value says so.
 
 mod diff;
+mod dotenv;
+mod export;
 mod generate;
+mod import;
 mod pick;
 mod structure;
 mod terminal;
 mod variables;
 
 pub use diff::{FieldChange, ValueDiff, compare};
+pub use dotenv::{DotenvError, read_dotenv};
+pub use export::{Delimiter, ExportError, Form, Manifest, export, github_masks};
 pub use generate::{GenerateError, Generator, GeneratorError};
+pub use import::{Found, ImportError, Source, import, source_of};
 pub use pick::{PickError, pick};
 pub use terminal::{escape, escape_json, escape_lines};
 pub use variables::{Naming, NamingError, Variable, demand_shell_names, steers_programs, variables};

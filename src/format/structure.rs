@@ -40,7 +40,7 @@ fn yaml(text: &str) -> Option<Value> {
     any_yaml(text)
 }
 
-fn any_yaml(text: &str) -> Option<Value> {
+pub(super) fn any_yaml(text: &str) -> Option<Value> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_anchors: 0, max_aliases: 0, max_depth: 32, flow_nesting_limit: 32, max_documents: 1 },
         merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,

@@ -21,7 +21,7 @@ impl Vault {
         self.known_environment(request.path.environment())?;
         self.check_size(&request.value, request.allow_empty)?;
         self.demand(Action::Write, &request.path)?;
-        self.write(writing, &|base| self.plan_create(request, base))
+        self.write(writing, &|base| self.plan_create(request, base, Change::Create))
     }
 
     /// That a secret could be made at `path`: to be known before a person is asked for a value.
@@ -37,9 +37,9 @@ impl Vault {
         }
     }
 
-    fn plan_create(&self, request: &Create, base: Base<'_>) -> Result<Plan, VaultError> {
+    pub(super) fn plan_create(&self, request: &Create, base: Base<'_>, change: Change) -> Result<Plan, VaultError> {
         let position = self.free_position(base, &request.path)?;
-        let mut sidecar = self.draft(&position, Change::Create)?;
+        let mut sidecar = self.draft(&position, change)?;
         sidecar.created_at = self.options.now;
         sidecar.tags = request.tags.iter().cloned().collect();
         sidecar.metadata = request.metadata.iter().cloned().collect();
@@ -64,7 +64,7 @@ impl Vault {
         self.write(writing, &|base| self.plan_update(request, base))
     }
 
-    fn plan_update(&self, request: &Update, base: Base<'_>) -> Result<Plan, VaultError> {
+    pub(super) fn plan_update(&self, request: &Update, base: Base<'_>) -> Result<Plan, VaultError> {
         let position = self.position(base, &request.path)?;
         let current = position.living()?;
         let (path, version) = (&request.path, current.sidecar.version);
