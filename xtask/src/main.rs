@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 12] = [
+const TOOLS: [(&str, &str); 13] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
@@ -21,6 +21,7 @@ const TOOLS: [(&str, &str); 12] = [
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("python3", "python3"),
+    ("dash", "dash"),
 ];
 
 const HELP: &str = "\

@@ -35,6 +35,8 @@ pub struct Context {
     pub config_dir: Option<PathBuf>,
     /// `vsecure` under the state directory.
     pub state_dir: Option<PathBuf>,
+    /// `GITHUB_ENV`: the file by which a step of GitHub Actions sets variables.
+    pub github_env: Option<PathBuf>,
     /// `VISUAL`, else `EDITOR`.
     pub editor: Option<String>,
     /// Where values may lie in the clear, for what an editor must see.
@@ -85,6 +87,7 @@ impl Context {
                 notes: state_dir.as_ref().map(|state| state.join("scratch")),
             },
             state_dir,
+            github_env: path("GITHUB_ENV"),
             editor: text("VISUAL")?.or(text("EDITOR")?),
             author: person("AUTHOR")?,
             committer: person("COMMITTER")?,

@@ -131,6 +131,7 @@ fn sentence(outcome: &Outcome, dry_run: bool) -> String {
     let from = outcome.from_version.map_or_else(String::new, |from| format!(" with the value of v{from}"));
     let what = match outcome.change {
         Change::Create => "created".to_owned(),
+        Change::Import => "imported".to_owned(),
         Change::Metadata => "tags, metadata or expiry changed".to_owned(),
         Change::Rollback => format!("rolled back{from}"),
         Change::Delete => "deleted".to_owned(),
@@ -152,7 +153,7 @@ fn sentence(outcome: &Outcome, dry_run: bool) -> String {
     format!("{path} v{version}: {what} ({place})")
 }
 
-fn outcome_json(outcome: &Outcome, dry_run: bool) -> Value {
+pub fn outcome_json(outcome: &Outcome, dry_run: bool) -> Value {
     json!({
         "format": 1,
         "path": outcome.path.to_string(),

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError};
-use vsecure::format::{NamingError, PickError, escape};
-use vsecure::model::SecretPath;
+use vsecure::format::{ExportError, ImportError, NamingError, PickError, escape};
+use vsecure::model::{NameError, SecretPath};
 use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
@@ -98,6 +99,30 @@ pub enum CommandError {
         what: &'static str,
         /// What can't hold it.
         form: &'static str,
+    },
+    /// An output file exists.
+    #[error("the file {} exists", path.display())]
+    OutputExists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file to import from is not what it should be.
+    #[error("{} can't be imported", path.display())]
+    Import {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ImportError,
+    },
+    /// A key that can't be a secret's name.
+    #[error("`{key}` can't be the name of a secret")]
+    ImportName {
+        /// The key.
+        key: String,
+        /// Why.
+        #[source]
+        source: NameError,
     },
     /// A program could not be started.
     #[error("`{program}` could not be started")]
@@ -206,6 +231,9 @@ fn advice_on(error: &anyhow::Error) -> Advice {
     if let Some(error) = error.downcast_ref::<PickError>() {
         return plain(if matches!(error, PickError::NotThere { .. }) { NOT_FOUND } else { USAGE });
     }
+    if error.is::<ExportError>() {
+        return advice(USAGE, "nothing was written; --except leaves it out");
+    }
     if let Some(error) = error.downcast_ref::<NamingError>() {
         return match error {
             NamingError::Collision { .. } => {
@@ -246,6 +274,16 @@ fn on_command(error: &CommandError) -> Advice {
             ),
         ),
         CommandError::NotExpressible { .. } => advice(USAGE, "--except leaves it out"),
+        CommandError::OutputExists { .. } => advice(CONFLICT, "--force writes over it"),
+        CommandError::Import { source, .. } => match source {
+            ImportError::Sops => {
+                advice(USAGE, "sops -d FILE | vsecure import - --format yaml --env ENV   (or json, dotenv)")
+            }
+            ImportError::Unknown => advice(USAGE, "--format says it: dotenv, json or yaml"),
+            ImportError::Collision { .. } => advice(USAGE, "rename one of them"),
+            _ => advice(USAGE, "nothing was imported; --format says what a file is written in"),
+        },
+        CommandError::ImportName { .. } => advice(USAGE, "nothing was imported: rename it in the file, or take it out"),
         CommandError::NotStarted { source, .. } => match source.kind() {
             io::ErrorKind::NotFound => plain(NO_PROGRAM),
             io::ErrorKind::ArgumentListTooLong => {

@@ -25,7 +25,9 @@ pub use members::{
     RequestArgs, RolesArgs,
 };
 pub use policy::{ApplyArgs, PolicyCommand, PolicyDiffArgs};
-pub use programs::{ExecArgs, NamingArgs, PickArgs, ProgramsCommand};
+pub use programs::{
+    ExecArgs, ExportArgs, ExportFormat, ImportArgs, ImportFormat, NamingArgs, PickArgs, ProgramsCommand,
+};
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
     NameArgs, NamesArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,

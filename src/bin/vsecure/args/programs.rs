@@ -1,12 +1,13 @@
-//! The arguments of what brings secrets to programs and back: `exec`.
+//! The arguments of what brings secrets to programs and back: `exec`, `export`, `import`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
-use vsecure::model::Environment;
+use clap::{Args, Subcommand, ValueEnum};
+use vsecure::model::{Environment, SecretName, Tag};
 
-use super::NamesArgs;
-use super::values::Mapping;
+use super::values::{Assignment, Mapping};
+use super::{NamesArgs, WriteArgs};
 
 #[derive(Subcommand, Debug)]
 pub enum ProgramsCommand {
@@ -19,6 +20,22 @@ pub enum ProgramsCommand {
                       Exit codes: the program's own; 125 when nothing was started, 126 when it can't be run, 127 when it is not found."
     )]
     Exec(ExecArgs),
+    /// Write secrets in a form that other programs read
+    #[command(
+        name = "export",
+        after_help = "Examples:\n  eval \"$(vsecure export --env staging --format shell)\"\n  \
+                      vsecure export --env production --format dotenv --output .env\n  \
+                      vsecure export --env production --under user-api --format kubernetes --name user-api | kubectl apply -f -\n  \
+                      vsecure export --env production --format github-env   # in a step of GitHub Actions"
+    )]
+    Export(ExportArgs),
+    /// Make secrets of what another program's file holds
+    #[command(
+        name = "import",
+        after_help = "Examples:\n  vsecure import .env --env development\n  vsecure import config.yaml --env staging --under user-api --tags imported --dry-run\n  \
+                      sops -d secrets.yaml | vsecure import - --format yaml --env production --update"
+    )]
+    Import(ImportArgs),
 }
 
 /// Which secrets a program gets.
@@ -58,6 +75,89 @@ pub struct NamingArgs {
         help_heading = "Names of variables"
     )]
     pub strip_prefix: String,
+}
+
+/// A form to write.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// A .env file
+    Dotenv,
+    /// Commands for bash, dash, zsh and other POSIX shells
+    Shell,
+    /// A JSON object
+    Json,
+    /// A YAML mapping
+    Yaml,
+    /// A Kubernetes Secret
+    Kubernetes,
+    /// A file for docker run --env-file
+    DockerEnv,
+    /// What GitHub Actions reads, appended to the file that GITHUB_ENV names, with commands that mask the values in logs
+    GithubEnv,
+}
+
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub pick: PickArgs,
+    #[command(flatten)]
+    pub naming: NamingArgs,
+    /// The form
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Write to this file, with mode 0600, instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// The Kubernetes Secret's name
+    #[arg(long, value_name = "NAME", required_if_eq("format", "kubernetes"))]
+    pub name: Option<String>,
+    /// The Kubernetes Secret's namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// What a file is written in.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportFormat {
+    /// A .env file
+    Dotenv,
+    /// A JSON object
+    Json,
+    /// A YAML mapping
+    Yaml,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// The file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The environment that the secrets are for [env: VSECURE_ENV]
+    #[arg(long, short, value_name = "ENV")]
+    pub env: Option<Environment>,
+    /// What the file is written in; by default told by its name and content
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub format: Option<ImportFormat>,
+    /// Put the names into this folder, such as user-api
+    #[arg(long, value_name = "FOLDER")]
+    pub under: Option<SecretName>,
+    /// Give secrets that exist the new value; by default they are an error
+    #[arg(long, conflicts_with = "skip")]
+    pub update: bool,
+    /// Leave secrets that exist as they are
+    #[arg(long)]
+    pub skip: bool,
+    /// Tags of all of them
+    #[arg(long, value_name = "TAG", value_delimiter = ',', help_heading = "Description")]
+    pub tags: Vec<Tag>,
+    /// Metadata of all of them, key=value; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Description")]
+    pub metadata: Vec<Assignment>,
+    #[command(flatten)]
+    pub write: WriteArgs,
 }
 
 #[derive(Args, Debug)]

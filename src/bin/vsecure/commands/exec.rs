@@ -15,7 +15,6 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 use vsecure::audit::Action;
-use vsecure::format::{demand_shell_names, steers_programs};
 use vsecure::model::SecretPath;
 
 use super::pick::{self, Chosen, Filled};
@@ -46,7 +45,7 @@ pub fn run(app: &App, args: ExecArgs) -> anyhow::Result<()> {
 fn prepare(app: &App, args: ExecArgs) -> anyhow::Result<(Command, Option<Scratch>)> {
     let vault = app.unlock()?;
     let chosen = pick::choose(app, &vault, &args.pick, &args.naming)?;
-    demand_harmless(app, &chosen)?;
+    pick::demand_harmless(app, &chosen)?;
     let filled = pick::fill(app, &vault, chosen, Action::Accessed, args.pick.readable)?;
     let mut words = args.command.into_iter();
     let mut command = Command::new(words.next().unwrap_or_default());
@@ -76,16 +75,6 @@ fn prepare(app: &App, args: ExecArgs) -> anyhow::Result<(Command, Option<Scratch
         command.env(name, file);
     }
     Ok((command, Some(folder)))
-}
-
-/// That no variable makes programs load or run something, but where this machine's owner allows it.
-fn demand_harmless(app: &App, chosen: &Chosen) -> anyhow::Result<()> {
-    demand_shell_names(&chosen.variables)?;
-    let steering = |name: &String| steers_programs(name) && !app.allowed_variables().contains(name);
-    match chosen.variables.iter().find(|variable| steering(&variable.name)) {
-        Some(found) => Err(CommandError::Steering { variable: found.name.clone(), path: found.path.clone() }.into()),
-        None => Ok(()),
-    }
 }
 
 fn not_started(command: &Command, source: io::Error) -> CommandError {

@@ -9,7 +9,9 @@ mod diff;
 mod doctor;
 mod edit;
 mod exec;
+mod export;
 mod get;
+mod import;
 mod init;
 mod keys;
 mod leaving;
@@ -47,6 +49,8 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Demo => demo::run(&app),
         Command::Status => status::run(&app),
         Command::Programs(ProgramsCommand::Exec(args)) => exec::run(&app, args),
+        Command::Programs(ProgramsCommand::Export(args)) => export::run(&app, args),
+        Command::Programs(ProgramsCommand::Import(args)) => import::run(&app, args),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
         Command::Revert(args) => write::revert(&app, &args),

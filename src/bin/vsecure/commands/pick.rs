@@ -2,7 +2,7 @@
 
 use vsecure::audit::Action;
 use vsecure::crypto::SecretBytes;
-use vsecure::format::{Naming, Variable, variables};
+use vsecure::format::{Naming, Variable, demand_shell_names, steers_programs, variables};
 use vsecure::model::{Environment, SecretPath};
 use vsecure::vault::{Picked, Release, Released, Selection, Vault};
 
@@ -55,6 +55,19 @@ pub fn choose(app: &App, vault: &Vault, pick: &PickArgs, naming: &NamingArgs) ->
     // What a later layer replaces is not read at all.
     picked.retain(|path| variables.iter().any(|variable| variable.path == *path));
     Ok(Chosen { variables, picked })
+}
+
+/// That every name is a variable's, and that none makes programs load or run something, but where this machine's owner allows it.
+///
+/// # Errors
+/// The first that is not, or does.
+pub fn demand_harmless(app: &App, chosen: &Chosen) -> anyhow::Result<()> {
+    demand_shell_names(&chosen.variables)?;
+    let steering = |name: &String| steers_programs(name) && !app.allowed_variables().contains(name);
+    match chosen.variables.iter().find(|variable| steering(&variable.name)) {
+        Some(found) => Err(CommandError::Steering { variable: found.name.clone(), path: found.path.clone() }.into()),
+        None => Ok(()),
+    }
 }
 
 /// The values of `chosen`: all of them, but for those left out because the member can't read them.

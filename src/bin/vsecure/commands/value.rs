@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::args::ValueArgs;
+use crate::report::CommandError;
 
 const PASS: &str = "pass it as an argument, pipe it in, or use --from-file FILE or --generate";
 
@@ -53,6 +54,25 @@ fn from_file(app: &App, path: &Path) -> anyhow::Result<SecretBytes> {
     }
     let file = File::open(path).with_context(|| format!("the file {} can't be read", path.display()))?;
     read(app, file)
+}
+
+/// Everything in a file, or on standard input for `-`, with values in it.
+///
+/// # Errors
+/// When it can't be read, or is larger than `limit`.
+pub fn whole_file(path: &Path, limit: u64) -> anyhow::Result<SecretBytes> {
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).with_context(|| format!("the file {} can't be read", path.display()))?)
+    };
+    let mut bytes = Zeroizing::new(Vec::new());
+    input.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("{} can't be read", path.display()))?;
+    if bytes.len() as u64 > limit {
+        let what = format!("the file {} is larger than {limit} bytes", path.display());
+        return Err(CommandError::usage(what, "import its parts one by one").into());
+    }
+    Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
 }
 
 /// Reads at most as much as a value may have, and one byte more to know.
