@@ -8,6 +8,7 @@ mod generate;
 mod import;
 mod pick;
 mod structure;
+mod template;
 mod terminal;
 mod variables;
 
@@ -17,5 +18,6 @@ pub use export::{Delimiter, ExportError, Form, Manifest, export, github_masks};
 pub use generate::{GenerateError, Generator, GeneratorError};
 pub use import::{Found, ImportError, Source, import, source_of};
 pub use pick::{PickError, pick};
+pub use template::{Piece, TemplateError, filled, pieces};
 pub use terminal::{escape, escape_json, escape_lines};
 pub use variables::{Naming, NamingError, Variable, demand_shell_names, steers_programs, variables};

@@ -252,3 +252,19 @@ fn expired_values_are_said() {
     let run = exec(&world, &["--", "true"]);
     assert!(run.code == 0 && run.err.contains("default/A expired"), "{}", run.err);
 }
+
+#[test]
+fn a_node_and_a_python_program_see_their_configuration() {
+    let world = World::with_secrets(&[
+        ("production/user-api/DATABASE_URL", "postgres://u:p%40@h/é"),
+        ("production/API_KEY", "k\n2"),
+    ]);
+    let node = "const { DATABASE_URL, API_KEY } = process.env; console.log(JSON.stringify([DATABASE_URL, API_KEY, process.env.VSECURE_IDENTITY]))";
+    let python = "import json, os; print(json.dumps([os.environ['DATABASE_URL'], os.environ['API_KEY'], os.environ.get('VSECURE_IDENTITY')], ensure_ascii=False))";
+    for command in [["node", "-e", node], ["python3", "-c", python]] {
+        let run = exec(&world, &[&["--env", "production", "--"][..], &command].concat());
+        assert_eq!(run.code, 0, "{}", run.err);
+        let found: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(found, serde_json::json!(["postgres://u:p%40@h/é", "k\n2", null]));
+    }
+}

@@ -25,6 +25,7 @@ mod hostile_names;
 mod hostile_repository;
 mod identity;
 mod import;
+mod inject;
 mod interop;
 mod members;
 mod output;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 13] = [
+const TOOLS: [(&str, &str); 14] = [
     ("git", "git"),
     ("age", "age"),
     ("age-keygen", "age"),
@@ -22,6 +22,7 @@ const TOOLS: [(&str, &str); 13] = [
     ("fish", "fish"),
     ("python3", "python3"),
     ("dash", "dash"),
+    ("node", "nodejs"),
 ];
 
 const HELP: &str = "\

@@ -34,7 +34,7 @@ const WORDS_OF_PEERS: [(&str, &str); 20] = [
     ("run", "exec"),
     ("env", "exec"),
 ];
-const NOT_YET: [&str; 2] = ["inject", "sync"];
+const NOT_YET: [&str; 1] = ["sync"];
 
 /// The command that starts another program.
 pub const EXEC: &str = "exec";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError};
-use vsecure::format::{ExportError, ImportError, NamingError, PickError, escape};
+use vsecure::format::{ExportError, ImportError, NamingError, PickError, TemplateError, escape};
 use vsecure::model::{NameError, SecretPath};
 use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
@@ -114,6 +114,15 @@ pub enum CommandError {
         /// Why.
         #[source]
         source: ImportError,
+    },
+    /// A template with a reference that is none.
+    #[error("{} is no template", path.display())]
+    Template {
+        /// Which.
+        path: PathBuf,
+        /// Where.
+        #[source]
+        source: TemplateError,
     },
     /// A key that can't be a secret's name.
     #[error("`{key}` can't be the name of a secret")]
@@ -283,6 +292,7 @@ fn on_command(error: &CommandError) -> Advice {
             ImportError::Collision { .. } => advice(USAGE, "rename one of them"),
             _ => advice(USAGE, "nothing was imported; --format says what a file is written in"),
         },
+        CommandError::Template { .. } => advice(USAGE, "nothing was written"),
         CommandError::ImportName { .. } => advice(USAGE, "nothing was imported: rename it in the file, or take it out"),
         CommandError::NotStarted { source, .. } => match source.kind() {
             io::ErrorKind::NotFound => plain(NO_PROGRAM),

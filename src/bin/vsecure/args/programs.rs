@@ -1,4 +1,4 @@
-//! The arguments of what brings secrets to programs and back: `exec`, `export`, `import`.
+//! The arguments of what brings secrets to programs and back: `exec`, `export`, `inject`, `import`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,6 +29,13 @@ pub enum ProgramsCommand {
                       vsecure export --env production --format github-env   # in a step of GitHub Actions"
     )]
     Export(ExportArgs),
+    /// Put the values of secrets into a text in which their references are
+    #[command(
+        name = "inject",
+        after_help = "Examples:\n  vsecure inject config.tpl.yaml --output config.yaml\n  vsecure inject - --env staging < app.conf.tpl | ssh host tee app.conf\n\n\
+                      A reference is {{ vsecure \"production/API_KEY\" }} or vsecure://production/API_KEY."
+    )]
+    Inject(InjectArgs),
     /// Make secrets of what another program's file holds
     #[command(
         name = "import",
@@ -117,6 +124,22 @@ pub struct ExportArgs {
     /// The Kubernetes Secret's namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct InjectArgs {
+    /// The template; `-` is standard input
+    #[arg(value_name = "TEMPLATE")]
+    pub template: PathBuf,
+    /// The environment of references that name none [env: VSECURE_ENV]
+    #[arg(long, short, value_name = "ENV")]
+    pub env: Option<Environment>,
+    /// Write to this file, with mode 0600, instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 /// What a file is written in.

@@ -17,10 +17,7 @@ use crate::report::CommandError;
 
 pub fn run(app: &App, args: ExportArgs) -> anyhow::Result<()> {
     let form = form_of(args.format);
-    if let Some(path) = args.output.as_ref().filter(|path| !args.force && path.symlink_metadata().is_ok()) {
-        // To be known before anything is read and written down.
-        return Err(CommandError::OutputExists { path: path.clone() }.into());
-    }
+    demand_new(args.output.as_deref(), args.force)?;
     let vault = app.unlock()?;
     let chosen = pick::choose(app, &vault, &args.pick, &args.naming)?;
     if form.sets_variables() {
@@ -58,7 +55,22 @@ fn delimiter() -> anyhow::Result<Delimiter> {
     Ok(Delimiter(format!("vsecure_{}", String::from_utf8_lossy(random.as_bytes()))))
 }
 
-fn write_file(path: &Path, text: &SecretBytes, force: bool) -> anyhow::Result<()> {
+/// That no output file is there, unless it may be written over: to be known before anything is read and written down.
+///
+/// # Errors
+/// [`CommandError::OutputExists`].
+pub fn demand_new(output: Option<&Path>, force: bool) -> Result<(), CommandError> {
+    match output.filter(|path| !force && path.symlink_metadata().is_ok()) {
+        Some(path) => Err(CommandError::OutputExists { path: path.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Writes an output file, with mode 0600, whole or not at all.
+///
+/// # Errors
+/// When it exists, or can't be written.
+pub fn write_file(path: &Path, text: &SecretBytes, force: bool) -> anyhow::Result<()> {
     let written = if force { private::replace(path, text.as_bytes()) } else { private::create(path, text.as_bytes()) };
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -13,6 +13,7 @@ mod export;
 mod get;
 mod import;
 mod init;
+mod inject;
 mod keys;
 mod leaving;
 mod list;
@@ -50,6 +51,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Status => status::run(&app),
         Command::Programs(ProgramsCommand::Exec(args)) => exec::run(&app, args),
         Command::Programs(ProgramsCommand::Export(args)) => export::run(&app, args),
+        Command::Programs(ProgramsCommand::Inject(args)) => inject::run(&app, &args),
         Command::Programs(ProgramsCommand::Import(args)) => import::run(&app, args),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
