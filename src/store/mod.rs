@@ -21,6 +21,7 @@ mod objects;
 mod path;
 mod recover;
 mod refs;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -37,6 +38,7 @@ pub use history::{HistoryEntry, PathHistory};
 pub use ledger::{Ledger, MAX_LINE_BYTES, MAX_SEGMENT_BYTES};
 pub use path::{StorePath, StorePathError};
 pub use recover::Recovered;
+pub use scan::{Kept, MAX_SCANNED_BYTES};
 pub use transaction::{Applied, Transaction};
 pub use tree::{BlobId, CommitId, CommitInfo, Tree};
 

@@ -562,6 +562,9 @@ pub enum VaultError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
+    /// More values than can be looked for at once.
+    #[error("these are more values than can be looked for at once")]
+    TooManyValues,
 }
 
 impl VaultError {

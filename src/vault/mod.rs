@@ -31,6 +31,7 @@ mod request;
 mod resolve;
 mod revert;
 mod revision;
+mod scan;
 mod status;
 mod trail;
 mod transfer;
@@ -63,6 +64,7 @@ pub use read::{Entry, Listing, Reading, Selection};
 pub use rekey::{Pending, Rekeyed};
 pub use request::{Create, Expiry, Outcome, Update, Writing};
 pub use resolve::Asked;
+pub use scan::{Haystack, Leak, Scan};
 pub use status::Status;
 pub use trail::{Origin, Trail, TrailEntry, TrailFilter};
 

@@ -32,6 +32,7 @@ mod output;
 mod policy;
 mod refusals;
 mod report;
+mod scan;
 mod story;
 mod support;
 mod team;

@@ -466,6 +466,7 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::NoRemote { known } => advice(NOT_FOUND, format!("--remote says which: {}", join(known))),
         VaultError::LogEnd(_) => advice(INTEGRITY, "vsecure audit:verify   says what is wrong with it"),
         VaultError::NoCloneId => advice(INTEGRITY, "remove that file: the next command makes a new one"),
+        VaultError::TooManyValues => advice(USAGE, "--env, --tags and --only choose fewer"),
         VaultError::NoRandomness => plain(FAILURE),
     }
 }

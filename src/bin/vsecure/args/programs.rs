@@ -1,4 +1,4 @@
-//! The arguments of what brings secrets to programs and back: `exec`, `export`, `inject`, `import`.
+//! The arguments of what brings secrets to programs and back: `exec`, `export`, `inject`, `import`; and `scan`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,6 +36,13 @@ pub enum ProgramsCommand {
                       A reference is {{ vsecure \"production/API_KEY\" }} or vsecure://production/API_KEY."
     )]
     Inject(InjectArgs),
+    /// Look for the store's own values where they should not be
+    #[command(
+        name = "scan",
+        after_help = "Examples:\n  vsecure scan\n  vsecure scan --staged   # before a commit\n  vsecure scan --history --env production --json\n  \
+                      vsecure scan build/ app.log\n\nExit code 8 says that something was found."
+    )]
+    Scan(ScanArgs),
     /// Make secrets of what another program's file holds
     #[command(
         name = "import",
@@ -124,6 +131,24 @@ pub struct ExportArgs {
     /// The Kubernetes Secret's namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct ScanArgs {
+    /// Files and directories; by default the work tree, without what git ignores
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Look into what the next commit would bring
+    #[arg(long, conflicts_with_all = ["paths", "history"])]
+    pub staged: bool,
+    /// Look into every commit, tag and file that git keeps
+    #[arg(long, conflicts_with = "paths")]
+    pub history: bool,
+    /// Only values of these environments
+    #[arg(long, short, value_name = "ENV", value_delimiter = ',', help_heading = "Which secrets")]
+    pub env: Vec<Environment>,
+    #[command(flatten)]
+    pub names: NamesArgs,
 }
 
 #[derive(Args, Debug)]

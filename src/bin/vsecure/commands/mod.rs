@@ -23,6 +23,7 @@ mod overview;
 mod person;
 mod pick;
 mod policy;
+mod scan;
 mod settle;
 mod share;
 mod status;
@@ -52,6 +53,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Programs(ProgramsCommand::Exec(args)) => exec::run(&app, args),
         Command::Programs(ProgramsCommand::Export(args)) => export::run(&app, args),
         Command::Programs(ProgramsCommand::Inject(args)) => inject::run(&app, &args),
+        Command::Programs(ProgramsCommand::Scan(args)) => scan::run(&app, args),
         Command::Programs(ProgramsCommand::Import(args)) => import::run(&app, args),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
