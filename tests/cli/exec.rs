@@ -268,3 +268,20 @@ fn a_node_and_a_python_program_see_their_configuration() {
         assert_eq!(found, serde_json::json!(["postgres://u:p%40@h/é", "k\n2", null]));
     }
 }
+
+#[test]
+fn every_value_is_written_down_before_the_program_starts() {
+    let world = World::with_secrets(&[("A", CANARY), ("B", CANARY)]);
+    world.ok(&["config:set", "access_log", "required"]);
+    assert_eq!(exec(&world, &["--", "true"]).code, 0);
+    let log = world.json(&["audit:logs", "--action", "accessed"]).to_string();
+    assert_eq!((log.matches("default/A").count(), log.matches("default/B").count()), (1, 1), "{log}");
+    world.ok(&["audit:verify"]);
+    let folder = world.project.join(".git/vsecure/audit");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "").unwrap();
+    world.refused(125, &["exec", "--", "touch", "started"]);
+    world.refused(1, &["export", "--format", "json"]);
+    world.ok(&["config:set", "access_log", "off"]);
+    assert_eq!(exec(&world, &["--", "true"]).code, 0);
+}
