@@ -12,7 +12,7 @@ use crate::args::Cli;
 use crate::report::CommandError;
 
 /// What people type who come from other tools.
-const WORDS_OF_PEERS: [(&str, &str); 20] = [
+const WORDS_OF_PEERS: [(&str, &str); 19] = [
     ("show", "secrets:get"),
     ("cat", "secrets:get"),
     ("read", "secrets:get"),
@@ -32,7 +32,6 @@ const WORDS_OF_PEERS: [(&str, &str); 20] = [
     ("keygen", "keys:generate"),
     ("whoami", "keys:show"),
     ("run", "exec"),
-    ("env", "exec"),
 ];
 const NOT_YET: [&str; 1] = ["sync"];
 
@@ -238,6 +237,7 @@ mod tests {
             ("secrets gte A", "secrets:get"),
             ("statsu", "status"),
             ("keys", "keys:generate, keys:show"),
+            ("env", "env:add"),
         ] {
             let CommandError::Usage { help, .. } = parse(words(line)).unwrap_err() else { panic!("{line}") };
             assert!(help.contains(expected), "{help}");
