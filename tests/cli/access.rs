@@ -12,7 +12,13 @@ const RULES: &str = r#"{"secrets": {"production/*": {"read": ["admins", "devops"
 
 /// A secret in production, bob who reads and writes there, and john who doesn't.
 fn team() -> (Team, World, World) {
+    team_after(Duration::ZERO)
+}
+
+/// As [`team`], with a pause between the first secrets and the first change of the policy.
+fn team_after(pause: Duration) -> (Team, World, World) {
     let team = Team::with_secrets(&[(A, CANARY), ("staging/B", "two")]);
+    sleep(pause);
     let bob = team.joins("bob", "devops");
     let john = team.joins("john", "qa");
     team.rules(RULES);
@@ -136,7 +142,8 @@ fn a_grant_by_hand_is_refused_and_found() {
 
 #[test]
 fn rights_are_told_now_then_and_with_reasons() {
-    let (team, bob, _) = team();
+    // Times are whole seconds: the policy's has to be another one than the secrets'.
+    let (team, bob, _) = team_after(Duration::from_millis(1100));
     let alice = &team.alice;
     let why = alice.json(&["access:why", "bob@example.com", A]);
     assert_eq!((&why["pattern"], &why["actions"][0]["by"]), (&"production/*".into(), &"devops".into()));

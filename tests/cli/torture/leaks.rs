@@ -20,12 +20,14 @@ struct Leak {
     arguments: &'static [&'static str],
     /// Whether it is there to print the value.
     prints: bool,
+    /// Whether it is there to put the value into a program's variables.
+    hands_on: bool,
     /// Whether it starts without a store.
     bare: bool,
 }
 
 const fn leak(command: &'static str, arguments: &'static [&'static str]) -> Leak {
-    Leak { command, arguments, prints: false, bare: false }
+    Leak { command, arguments, prints: false, hands_on: false, bare: false }
 }
 
 const fn printing(command: &'static str, arguments: &'static [&'static str]) -> Leak {
@@ -35,9 +37,11 @@ const fn printing(command: &'static str, arguments: &'static [&'static str]) -> 
 /// What somebody who wants to become a member has sent, and rules to apply.
 const REQUEST: &str = "../home/request";
 const RULES: &str = "../home/rules.json";
+/// A text with the reference of a value.
+const TEMPLATE: &str = "../home/template";
 
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 75] = [
+const LEAKS: [Leak; 82] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -111,6 +115,13 @@ const LEAKS: [Leak; 75] = [
     leak("secrets:revoke-access", &["revoke-access", "production/A", "--user", "ci"]),
     leak("trust:branch", &["trust:branch", "main"]),
     leak("trust:rewrite", &["trust:rewrite", "HEAD", "--yes"]),
+    Leak { hands_on: true, ..leak("exec", &["exec", "--env", "production", "--", "true"]) },
+    leak("exec", &["exec", "--env", "production", "--files", "--", "sh", "-c", "test -s \"$A\""]),
+    printing("export", &["export", "--env", "production", "--format", "json"]),
+    leak("import", &["import", "-", "--env", "staging", "--format", "dotenv"]),
+    printing("inject", &["inject", TEMPLATE]),
+    leak("scan", &["scan"]),
+    leak("scan", &["scan", "--history"]),
     leak("__complete", &["__complete", "2"]),
     leak("", &[]),
 ];
@@ -160,6 +171,7 @@ impl Start {
         fs::write(home.join("request"), self.world.run(&request).out).unwrap();
         let rules = r#"{"secrets": {"production/*": {"read": ["admins"], "write": ["admins"], "delete": ["admins"]}}}"#;
         fs::write(home.join("rules.json"), rules).unwrap();
+        fs::write(home.join("template"), r#"value: {{ vsecure "production/A" }}"#).unwrap();
     }
 
     fn command(&self, world: &World, arguments: &[&str]) -> Command {
@@ -228,7 +240,13 @@ fn run(leak: &Leak, start: &Start, at: usize, act: Act) -> (Vec<String>, usize) 
         let mut next = start.command(&world, &["list"]);
         World::run_command(command_of(&mut next), b"");
     }
-    let found = search(&world, &traced, leak.prints, [CANARY, start.key.as_str()]);
+    let key = start.key.as_str();
+    let mut found = search(&world, &traced, leak.prints, [CANARY, key]);
+    if leak.hands_on {
+        // The value belongs there, and the key does not.
+        let keys = search(&world, &traced, leak.prints, [key, key]);
+        found.retain(|what| !what.starts_with("in the variables of") || keys.contains(what));
+    }
     let name = format!("{:?}:{at} {act:?}", leak.arguments);
     (found.into_iter().map(|what| format!("{name}: {what}")).collect(), traced.points.len())
 }
