@@ -53,6 +53,15 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// `secrets:get` by itself: what its words mean, and nothing that a person sees.
+#[derive(Parser, Debug)]
+pub struct GetAlone {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub args: GetArgs,
+}
+
 /// Options that every command has.
 #[derive(Args, Debug, Clone)]
 pub struct Global {
