@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::audit::{RandomId, RandomIdError};
 use super::yaml::{Document, DocumentError, Node};
 use super::{MemberName, MetadataValue, SecretPath, StoreId, Timestamp};
 
@@ -12,43 +13,36 @@ use super::{MemberName, MetadataValue, SecretPath, StoreId, Timestamp};
 pub const MAX_GRANT_BYTES: usize = 64 * 1024;
 /// How the names begin under which one-off keys are listed; no member is called so.
 pub const GUEST: &str = "guest-";
-const ID_DIGITS: usize = 32;
 
-/// A grant's identity: 16 random bytes in lowercase hex; the name of its file.
+/// A grant's identity; the name of its file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId(String);
-
-/// Why a text is no grant's identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a grant's id is 32 lowercase hexadecimal digits")]
-pub struct GrantIdError;
+pub struct GrantId(RandomId);
 
 impl GrantId {
     /// The id of these random bytes.
     #[must_use]
     pub fn of_random(bytes: [u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(RandomId::of(bytes))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
 impl FromStr for GrantId {
-    type Err = GrantIdError;
+    type Err = RandomIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = text.len() == ID_DIGITS && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-        if hex { Ok(Self(text.to_owned())) } else { Err(GrantIdError) }
+        text.parse().map(Self)
     }
 }
 

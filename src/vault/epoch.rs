@@ -115,7 +115,7 @@ impl Vault {
         let change = PolicyChange::from(Edit::Nothing);
         let written = self.transact_unchecked(writing, "policy", &|base| {
             let mut planned = self.plan_epoch(base, &self.authority, next.clone(), &change)?;
-            self.put_chain(&mut planned.changes, &files, ours.policy())?;
+            self.put_chain(&mut planned.changes, &files, common, ours.policy())?;
             Ok(planned)
         });
         self.finish_epoch(written, writing)
@@ -356,20 +356,19 @@ impl Vault {
         Ok((files, authority::acceptance(&tree, chain)?))
     }
 
-    /// Puts another chain's files in the place of this branch's, beside the changes of a new epoch upon it.
+    /// Puts another chain's files in the place of this branch's after their `common`th epoch, beside the changes of a new epoch upon it.
     fn put_chain(
         &self,
         changes: &mut Vec<FileChange>,
         files: &[(StorePath, Vec<u8>)],
+        common: usize,
         ours: &Policy,
     ) -> Result<(), VaultError> {
         for (path, content) in files {
             changes.push(FileChange { path: path.clone(), seen: None, content: Some(content.clone()) });
         }
-        let gone = (1..=ours.epoch.get()).filter_map(Epoch::new).map(layout::epoch);
-        for path in gone.skip(
-            files.first().and_then(|(path, _)| layout::epoch_of(path)).map_or(0, |first| first.get() as usize - 1),
-        ) {
+        let parted = (common as u64 + 1..=ours.epoch.get()).filter_map(Epoch::new);
+        for path in parted.map(layout::epoch) {
             if !changes.iter().any(|change| change.path == path) {
                 changes.push(FileChange { path, seen: None, content: None });
             }
