@@ -9,6 +9,7 @@ use std::process::Command;
 use git2::{ErrorCode, ObjectType};
 
 use super::batch::Person;
+use super::durable::Unflushed;
 use super::tree::{BlobId, CommitId};
 use super::{Store, StoreError};
 
@@ -122,7 +123,10 @@ impl Store {
             |(path, content): &(String, Vec<u8>)| Ok((path.clone(), Some(self.object(repository.blob(content))?)));
         let blobs: Vec<_> = files.iter().map(write).collect::<Result<_, StoreError>>()?;
         let persons = self.persons(Some(author), Some(author))?;
-        self.write_commit(parent.map(|parent| parent.0), &blobs, message, &persons).map(CommitId)
+        let mut unflushed = Unflushed::default();
+        let commit = self.write_commit(parent.map(|parent| parent.0), &blobs, message, &persons, &mut unflushed)?;
+        unflushed.flush()?;
+        Ok(CommitId(commit))
     }
 
     /// Makes the references whose names begin with `into` those that `remote` has with `from` instead. Ones that are gone there go here

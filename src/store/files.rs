@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::durable::Unflushed;
 use super::{Store, StoreError, StorePath};
 
 /// What is below a folder.
@@ -72,37 +73,6 @@ const PLAIN: Walk<'static> = Walk { hidden: false, stamped: &|_| false };
 
 /// A name in a folder, with its kind and, where it was asked for, its stamp.
 type Name = (String, FileType, Option<Stamp>);
-
-/// How many files are worth one flush of the whole file system: it also waits for what others write.
-const MANY: usize = 64;
-
-/// How what is written gets to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flush {
-    /// Every file by itself, as it is written.
-    Each,
-    /// All of them by one flush of the file system, afterwards.
-    Together,
-}
-
-impl Flush {
-    /// What is quicker for so many files.
-    pub(super) const fn of(files: usize) -> Self {
-        // Other systems have no call for it that waits and tells of errors.
-        if cfg!(target_os = "linux") && files > MANY { Self::Together } else { Self::Each }
-    }
-
-    /// Flushes the file system that `folder` is on, where that was left to the end.
-    pub(super) fn folder(self, folder: &Path) -> Result<(), StoreError> {
-        #[cfg(target_os = "linux")]
-        if self == Self::Together {
-            let flushed = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-            return flushed.map_err(|error| StoreError::io(folder, error));
-        }
-        let _ = folder;
-        Ok(())
-    }
-}
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
@@ -264,39 +234,48 @@ impl Store {
         path: &StorePath,
         temporary: &str,
         content: &[u8],
-        flush: Flush,
+        unflushed: &mut Unflushed,
     ) -> Result<(), StoreError> {
         let folder = self.open_or_make(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, temporary, flags, Mode::from_raw_mode(0o666));
         let mut file = File::from(file.map_err(|error| self.failed(path, error.into()))?);
-        let written =
-            file.write_all(content).and_then(|()| if flush == Flush::Each { file.sync_all() } else { Ok(()) });
-        written.map_err(|error| self.failed(path, error))
+        file.write_all(content).map_err(|error| self.failed(path, error))?;
+        unflushed.add(&self.absolute(path), file)
     }
 
     /// Renames `temporary` over `path`.
-    pub(super) fn put_in_place(&self, path: &StorePath, temporary: &str, flush: Flush) -> Result<(), StoreError> {
+    pub(super) fn put_in_place(
+        &self,
+        path: &StorePath,
+        temporary: &str,
+        unflushed: &mut Unflushed,
+    ) -> Result<(), StoreError> {
         let folder = self.open_or_make(path)?;
-        let renamed = rustix::fs::renameat(&folder, temporary, &folder, path.split_last().1);
-        let flushed = || if flush == Flush::Each { rustix::fs::fsync(&folder) } else { Ok(()) };
-        renamed.and_then(|()| flushed()).map_err(|error| self.failed(path, error.into()))
-    }
-
-    /// Brings to the disk what was written to the store's files with [`Flush::Together`].
-    pub(super) fn flush(&self, flush: Flush) -> Result<(), StoreError> {
-        flush.folder(&self.root)
+        rustix::fs::renameat(&folder, temporary, &folder, path.split_last().1)
+            .map_err(|error| self.failed(path, error.into()))?;
+        self.unflushed_folder(path, folder, unflushed)
     }
 
     /// Removes the file `name` beside `path`, or `path` itself; it may be gone already.
-    pub(super) fn remove_beside(&self, path: &StorePath, name: Option<&str>) -> Result<(), StoreError> {
+    pub(super) fn remove_beside(
+        &self,
+        path: &StorePath,
+        name: Option<&str>,
+        unflushed: &mut Unflushed,
+    ) -> Result<(), StoreError> {
         let (folder, own_name) = path.split_last();
         let Some(folder) = self.open_folder(folder, false, path.as_str())? else { return Ok(()) };
         match rustix::fs::unlinkat(&folder, name.unwrap_or(own_name), AtFlags::empty()) {
-            Ok(()) => rustix::fs::fsync(&folder).map_err(|error| self.failed(path, error.into())),
+            Ok(()) => self.unflushed_folder(path, folder, unflushed),
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(self.failed(path, error.into())),
         }
+    }
+
+    fn unflushed_folder(&self, path: &StorePath, folder: OwnedFd, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let file = self.absolute(path);
+        unflushed.add(file.parent().unwrap_or(&self.root), File::from(folder))
     }
 
     /// Removes the folders of `path` that are empty, the store's own included: best effort, for a change that came to nothing.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use git2::Oid;
 use serde::{Deserialize, Serialize};
 
+use super::durable::Unflushed;
 use super::locate::GitPlace;
 use super::lock;
 use super::refs::Head;
@@ -127,11 +128,6 @@ impl Journal {
         self.own_file(git, "index")
     }
 
-    /// The lock that the git library makes while it writes there.
-    pub(super) fn index_aside_lock(&self, git: &GitPlace) -> PathBuf {
-        git.shared_state().join(format!("index-{}.lock", self.id))
-    }
-
     /// The name of the file beside the `number`th changed one that will be renamed over it.
     pub(super) fn temporary(&self, number: usize) -> String {
         format!(".vsecure-{}-{number}.tmp", self.id)
@@ -176,14 +172,16 @@ impl Journal {
         lock::remove(&Self::aside(git))
     }
 
-    pub(super) fn save(&self, git: &GitPlace) -> Result<(), StoreError> {
+    /// Puts it in force. Nothing must be decided before its folder, too, is flushed.
+    pub(super) fn save(&self, git: &GitPlace, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         lock::private_folder(&git.tree_state())?;
         let place = Self::place(git);
         let aside = Self::aside(git);
         let text = serde_json::to_vec_pretty(self).map_err(|error| StoreError::io(&place, error.into()))?;
-        lock::write_new(&aside, &text)?;
+        // One that is in force is whole.
+        lock::sync_file(&aside, &lock::write_new(&aside, &text)?)?;
         fs::rename(&aside, &place).map_err(|error| StoreError::io(&place, error))?;
-        lock::sync_folder(&git.tree_state())
+        unflushed.add_folder(&git.tree_state())
     }
 
     pub(super) fn load(git: &GitPlace) -> Result<Option<Self>, StoreError> {
@@ -204,8 +202,7 @@ impl Journal {
 
     /// Removes what is left of a finished transaction: its own files first, then the journal.
     pub(super) fn remove(&self, git: &GitPlace) -> Result<(), StoreError> {
-        let aside = [self.index_aside(git), self.index_aside_lock(git)];
-        for file in aside.into_iter().chain([self.token(git), self.reference_token(git), Self::place(git)]) {
+        for file in [self.index_aside(git), self.token(git), self.reference_token(git), Self::place(git)] {
             lock::remove(&file)?;
         }
         Ok(())

@@ -127,24 +127,24 @@ fn sign(mut file: File, purpose: &str) -> io::Result<Lock> {
     Ok(Lock { file, killed, unfinished: Cell::new(false) })
 }
 
-/// Writes `content` durably into the new private file `path`.
-pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let write = || {
-        let mut file = private_file().create_new(true).open(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(|error| StoreError::io(path, error))
+/// Writes `content` into the new private file `path`.
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<File, StoreError> {
+    write_as(&mut private_file(), path, content)
 }
 
 /// As [`write_new`], but with the mode that git gives a file of its own.
-pub(super) fn write_new_shared(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(|error| StoreError::io(path, error))
+pub(super) fn write_new_shared(path: &Path, content: &[u8]) -> Result<File, StoreError> {
+    write_as(OpenOptions::new().write(true), path, content)
+}
+
+fn write_as(options: &mut OpenOptions, path: &Path, content: &[u8]) -> Result<File, StoreError> {
+    let written = options.create_new(true).open(path).and_then(|mut file| file.write_all(content).map(|()| file));
+    written.map_err(|error| StoreError::io(path, error))
+}
+
+/// Makes a file's content durable.
+pub(super) fn sync_file(path: &Path, file: &File) -> Result<(), StoreError> {
+    file.sync_all().map_err(|error| StoreError::io(path, error))
 }
 
 /// Makes the names in `folder` durable.
@@ -220,7 +220,10 @@ pub(super) fn clone_id(git: &GitPlace, create: bool) -> Result<Option<String>, S
         return Ok(None);
     }
     let id = random_name()? + &random_name()?;
-    match private_folder(&git.shared_state()).and_then(|()| write_new(&path, format!("{id}\n").as_bytes())) {
+    let written = private_folder(&git.shared_state())
+        .and_then(|()| write_new(&path, format!("{id}\n").as_bytes()))
+        .and_then(|file| sync_file(&path, &file));
+    match written {
         Ok(()) => Ok(Some(id)),
         Err(StoreError::ReadOnly { .. }) => Ok(None),
         Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => clone_id(git, false),

@@ -7,11 +7,13 @@
 mod batch;
 mod branch;
 mod child;
+mod durable;
 mod error;
 mod exchange;
 mod files;
 mod history;
 mod index;
+mod index_file;
 mod journal;
 mod ledger;
 mod locate;

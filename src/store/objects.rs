@@ -1,16 +1,15 @@
-//! Writing blobs, trees and a commit, durably, before anything refers to them.
+//! Writing blobs, trees and a commit. They must be on the disk before anything refers to them.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::process::Command;
 
 use git2::build::TreeUpdateBuilder;
 use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
 
 use super::batch::{FileChange, Person};
-use super::files::Flush;
+use super::durable::Unflushed;
 use super::{Store, StoreError};
 
 /// Settings that name a program to run when signing, with git's own defaults.
@@ -70,6 +69,7 @@ impl Store {
         blobs: &[(String, Option<Oid>)],
         message: &str,
         persons: &Persons,
+        unflushed: &mut Unflushed,
     ) -> Result<Oid, StoreError> {
         let repository = self.repository()?;
         let parent = parent.map(|id| repository.find_commit(id)).transpose()?;
@@ -87,7 +87,7 @@ impl Store {
             }
         }
         let tree = self.object(builder.create_updated(repository, &base))?;
-        self.make_durable(&self.new_objects(repository, tree, blobs)?)?;
+        self.unflushed_objects(&self.new_objects(repository, tree, blobs)?, unflushed)?;
         let commit = if wants_signature(repository)? {
             self.signed_commit(parent.as_ref().map(git2::Commit::id), tree, message, persons)?
         } else {
@@ -95,7 +95,7 @@ impl Store {
             let parents: Vec<_> = parent.iter().collect();
             self.object(repository.commit(None, &persons.author, &persons.committer, message, &tree, &parents))?
         };
-        self.make_durable(&[commit])?;
+        self.unflushed_objects(&[commit], unflushed)?;
         Ok(commit)
     }
 
@@ -169,38 +169,31 @@ impl Store {
         Ok(())
     }
 
-    /// Brings loose objects to the disk. One that is not loose was there before, or is packed.
-    pub(super) fn make_durable(&self, objects: &[Oid]) -> Result<(), StoreError> {
-        let folder = self.git()?.common_dir.join("objects");
-        let flush = Flush::of(objects.len());
-        let mut folders: Vec<PathBuf> = Vec::new();
+    /// Gathers loose objects that were written. One that is not loose was there before, or is packed.
+    pub(super) fn unflushed_objects(&self, objects: &[Oid], unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let all = self.git()?.common_dir.join("objects");
         for object in objects {
             let name = object.to_string();
             let (start, rest) = name.split_at(2);
-            let path = folder.join(start).join(rest);
-            let written = match flush {
-                Flush::Each => File::open(&path).and_then(|file| file.sync_all()),
-                Flush::Together => Ok(()),
-            };
-            match written.and_then(|()| fs::metadata(&path)) {
+            let folder = all.join(start);
+            let path = folder.join(rest);
+            let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+            match opened {
                 // Left by a crash of the machine; git would take it for the object for ever.
-                Ok(metadata) if metadata.len() == 0 => {
+                Ok((0, _)) => {
                     return Err(StoreError::GitFailed {
                         stderr: format!("the object {name} is empty: run `git fsck`"),
                     });
                 }
-                Ok(_) => folders.push(folder.join(start)),
+                Ok((_, file)) => {
+                    unflushed.add(&path, file)?;
+                    unflushed.add_folder(&folder)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io(&path, error)),
             }
         }
-        if flush == Flush::Together {
-            return flush.folder(&folder);
-        }
-        folders.sort_unstable();
-        folders.dedup();
-        folders.push(folder);
-        folders.iter().try_for_each(|folder| super::lock::sync_folder(folder))
+        unflushed.add_folder(&all)
     }
 }
 

@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 use std::path::{Component, Path};
 use std::time::SystemTime;
 
-use git2::{Index, ObjectType, Oid};
+use git2::{ObjectType, Oid};
 
-use super::files::Flush;
+use super::durable::Unflushed;
+use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::locate::GitPlace;
 use super::lock::{self, Lock};
@@ -144,7 +145,7 @@ impl Store {
     }
 
     /// Takes the locks of index, HEAD and branch, in git's own way.
-    pub(super) fn take_git_locks(&self, journal: &Journal) -> Result<(), StoreError> {
+    pub(super) fn take_git_locks(&self, journal: &Journal, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         let git = self.git()?;
         let timeout = self.options.lock_timeout;
         let token = journal.token(git);
@@ -155,7 +156,8 @@ impl Store {
             lock::link(&token, &Journal::head_lock(git), timeout)?;
         }
         let reference = journal.reference_token(git);
-        lock::write_new_shared(&reference, format!("{commit}\n").as_bytes())?;
+        let file = lock::write_new_shared(&reference, format!("{commit}\n").as_bytes())?;
+        unflushed.add(&reference, file)?;
         let target = journal.reference_lock(git);
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
@@ -170,12 +172,12 @@ impl Store {
         wanted: &[(usize, &JournalChange)],
         index: Option<Index>,
     ) -> Result<(), StoreError> {
-        let flush = Flush::of(wanted.len());
+        let mut unflushed = Unflushed::default();
         for (number, change) in wanted {
-            self.bring(change, &journal.temporary(*number), flush)?;
+            self.bring(change, &journal.temporary(*number), &mut unflushed)?;
         }
-        self.flush(flush)?;
-        let index = index.map_or_else(|| self.open_index_aside(journal), Ok)?;
+        unflushed.flush()?;
+        let index = index.map_or_else(|| self.open_index(), Ok)?;
         self.update_index(journal, wanted, index)?;
         self.release(journal)
     }
@@ -197,34 +199,38 @@ impl Store {
         Ok(wanted)
     }
 
-    fn bring(&self, change: &JournalChange, temporary: &str, flush: Flush) -> Result<(), StoreError> {
+    fn bring(&self, change: &JournalChange, temporary: &str, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         let path = change.path()?;
         let there = self.work_tree_blob(&path)?;
         if there == change.new_blob() || there != change.seen() {
             return Ok(());
         }
-        let Some(blob) = change.new_blob() else { return self.remove_beside(&path, None) };
+        let Some(blob) = change.new_blob() else { return self.remove_beside(&path, None, unflushed) };
         // What lies ready may be cut off by a kill, or gone: only what is whole is put in place.
         if self.blob_beside(&path, temporary)? != Some(blob) {
             let content = self.repository()?.find_blob(blob)?.content().to_vec();
-            self.remove_beside(&path, Some(temporary))?;
-            // By itself: what lies ready must be whole before it gets its place.
-            self.write_beside(&path, temporary, &content, Flush::Each)?;
+            // What lies ready must be whole before it gets its place.
+            let mut now = Unflushed::default();
+            self.remove_beside(&path, Some(temporary), &mut now)?;
+            self.write_beside(&path, temporary, &content, &mut now)?;
+            now.flush()?;
         }
-        self.put_in_place(&path, temporary, flush)
+        self.put_in_place(&path, temporary, unflushed)
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
     pub(super) fn release(&self, journal: &Journal) -> Result<(), StoreError> {
+        let mut unflushed = Unflushed::default();
         for (number, change) in journal.numbered() {
             let path = change.path()?;
-            match self.remove_beside(&path, Some(&journal.temporary(number))) {
+            match self.remove_beside(&path, Some(&journal.temporary(number)), &mut unflushed) {
                 // A folder that has become a link holds nothing of ours any more.
                 Ok(()) | Err(StoreError::NotPlain { .. }) => {}
                 Err(error) => return Err(error),
             }
             self.remove_empty_folders(&path);
         }
+        unflushed.flush()?;
         let git = self.git()?;
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::head_lock(git))?;

@@ -1,14 +1,15 @@
 //! One change of the store: all of it, or nothing.
 //!
-//! Objects are written durably first, then a journal. With git's locks held, the files lie ready beside their places and the index
-//! has been opened; then the branch is swapped, and from there on everything can be completed by whoever comes next.
+//! Objects are written first, then a journal. With git's locks held, the files lie ready beside their places, the index has been read, and
+//! all of it has been brought to the disk; then the branch is swapped, and from there on everything can be completed by whoever comes next.
 
 use std::time::Instant;
 
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, Mode, Person};
-use super::files::Flush;
+use super::durable::{Flushing, Unflushed};
+use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
 use super::objects::Persons;
@@ -143,9 +144,12 @@ impl<'a> Transaction<'a> {
             .zip(&blobs)
             .map(|(change, blob)| (format!("{prefix}/{}", change.path), *blob))
             .collect();
-        let commit = store.write_commit(head.commit, &files, &batch.message, persons)?;
+        let mut unflushed = Unflushed::default();
+        let commit = store.write_commit(head.commit, &files, &batch.message, persons, &mut unflushed)?;
+        let objects = unflushed.start();
         let journal = self.journal(batch, &blobs, &head, Some(commit))?;
-        let done = self.carry_out(&journal, batch, &|| store.swap(&journal, &persons.committer, &batch.message))?;
+        let done =
+            self.carry_out(&journal, batch, objects, &|| store.swap(&journal, &persons.committer, &batch.message))?;
         let branch = head.branch.as_ref().map(|name| name.trim_start_matches("refs/heads/").to_owned());
         Ok(done.then_some(Applied { commit: Some(CommitId(commit)), branch }))
     }
@@ -154,9 +158,12 @@ impl<'a> Transaction<'a> {
     fn stage(&self, batch: &Batch) -> Result<Applied, StoreError> {
         let store = self.store;
         let blobs = store.write_blobs(&batch.changes)?;
-        store.make_durable(&blobs.iter().flatten().copied().collect::<Vec<_>>())?;
+        let mut objects = Unflushed::default();
+        store.unflushed_objects(&blobs.iter().flatten().copied().collect::<Vec<_>>(), &mut objects)?;
+        // What is only staged is decided as soon as its journal is in force.
+        objects.flush()?;
         let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
-        self.carry_out(&journal, batch, &|| Ok(true))?;
+        self.carry_out(&journal, batch, Unflushed::default().start(), &|| Ok(true))?;
         Ok(Applied { commit: None, branch: None })
     }
 
@@ -204,10 +211,11 @@ impl<'a> Transaction<'a> {
         &self,
         journal: &Journal,
         batch: &Batch,
+        objects: Flushing,
         swap: &dyn Fn() -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
         let store = self.store;
-        let index = match self.lay_ready(journal, batch) {
+        let index = match self.lay_ready(journal, batch, objects) {
             Ok(index) => index,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
@@ -237,18 +245,20 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn lay_ready(&self, journal: &Journal, batch: &Batch) -> Result<git2::Index, StoreError> {
+    /// Everything up to the decision. When it is done everything is on the disk, `objects` too.
+    fn lay_ready(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<Index, StoreError> {
         let store = self.store;
-        journal.save(store.git()?)?;
-        store.take_git_locks(journal)?;
-        let flush = Flush::of(batch.changes.len());
+        let mut unflushed = Unflushed::default();
+        journal.save(store.git()?, &mut unflushed)?;
+        store.take_git_locks(journal, &mut unflushed)?;
         for (number, change) in batch.changes.iter().enumerate() {
             if let Some(content) = &change.content {
-                store.write_beside(&change.path, &journal.temporary(number), content, flush)?;
+                store.write_beside(&change.path, &journal.temporary(number), content, &mut unflushed)?;
             }
         }
-        store.flush(flush)?;
-        store.open_index_aside(journal)
+        let files = unflushed.start();
+        let index = store.open_index();
+        objects.wait().and(files.wait()).and(index)
     }
 }
 

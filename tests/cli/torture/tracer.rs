@@ -2,7 +2,8 @@
 //!
 //! A *point* is a call that writes, creates, links, renames, syncs or removes; points are numbered from 1 in the order in which the command
 //! and its children come to them, so that a number says where a run was stopped. Reads are no points, nor is what is written to standard
-//! output, standard error or a pipe.
+//! output, standard error or a pipe. Threads that help the command are held at their points until it waits for them: whatever order they
+//! come in by chance, the numbers are the same in every run.
 
 use std::collections::HashMap;
 use std::fs;
@@ -117,6 +118,8 @@ pub fn trace(command: &Command, input: &[u8], at: usize, act: Act) -> Traced {
         programs: Vec::new(),
         points: Vec::new(),
         pending: HashMap::new(),
+        held: Vec::new(),
+        waiting: false,
         alive: vec![root],
         code: -1,
     };
@@ -153,6 +156,9 @@ struct Tracer {
     programs: Vec<Program>,
     points: Vec<Point>,
     pending: HashMap<Pid, Pending>,
+    /// Threads that are held at a point, and whether the command is waiting for them.
+    held: Vec<Pid>,
+    waiting: bool,
     alive: Vec<Pid>,
     code: i32,
 }
@@ -164,9 +170,15 @@ impl Tracer {
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
             Ok(WaitStatus::Exited(pid, code)) => self.gone(pid, code),
             Ok(WaitStatus::Signaled(pid, _, _)) => self.gone(pid, -1),
+            Ok(WaitStatus::PtraceSyscall(pid)) if self.holds(pid) => self.held.push(pid),
             Ok(WaitStatus::PtraceSyscall(pid)) => {
-                self.call(pid);
-                go_on(pid, None);
+                if pid == self.root {
+                    self.waiting = ptrace::getregs(pid).is_ok_and(|registers| waits(&registers));
+                }
+                self.pass(pid);
+                if self.waiting {
+                    std::mem::take(&mut self.held).into_iter().for_each(|pid| self.pass(pid));
+                }
             }
             Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
                 if event == libc::PTRACE_EVENT_EXEC {
@@ -186,6 +198,18 @@ impl Tracer {
             Err(error) => panic!("waiting for a traced process failed: {error}"),
         }
         true
+    }
+
+    /// Whether `pid` is a helping thread at a point that it must not go beyond yet.
+    fn holds(&self, pid: Pid) -> bool {
+        let helps = pid != self.root && fs::exists(format!("/proc/{}/task/{pid}", self.root)).unwrap_or_default();
+        let at_point = |registers| begins(&registers) && point(pid, &registers).is_some();
+        helps && !self.waiting && ptrace::getregs(pid).is_ok_and(at_point)
+    }
+
+    fn pass(&mut self, pid: Pid) {
+        self.call(pid);
+        go_on(pid, None);
     }
 
     fn gone(&mut self, pid: Pid, code: i32) {
@@ -214,9 +238,7 @@ impl Tracer {
             Some(Pending::Die) => return self.kill_all(),
             None => {}
         }
-        // This is what the kernel puts there while a call has not been made.
-        let begins = registers.rax.cast_signed() == -i64::from(libc::ENOSYS);
-        if !begins {
+        if !begins(&registers) {
             return;
         }
         let Some(point) = self.started.then(|| point(pid, &registers)).flatten() else { return };
@@ -244,6 +266,18 @@ impl Tracer {
             }
         }
     }
+}
+
+/// Whether a call has not been made yet: this is what the kernel puts there.
+fn begins(registers: &libc::user_regs_struct) -> bool {
+    registers.rax.cast_signed() == -i64::from(libc::ENOSYS)
+}
+
+/// Whether a call is about to wait for another thread.
+fn waits(registers: &libc::user_regs_struct) -> bool {
+    let command = registers.rsi & u64::from(u8::MAX >> 1);
+    let wait = [libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET].iter().any(|wait| u64::try_from(*wait) == Ok(command));
+    begins(registers) && registers.orig_rax.cast_signed() == libc::SYS_futex && wait
 }
 
 /// Lets a stopped process run until its next call. It may have been killed meanwhile.
