@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::StoreError;
@@ -72,6 +72,25 @@ impl Unflushed {
             thread::Builder::new().spawn(move || work.go_on()).ok()
         };
         Flushing { helpers: (0..helpers).map_while(helper).collect(), work }
+    }
+}
+
+/// What several threads gather.
+#[derive(Default)]
+pub(super) struct Shared(Mutex<Unflushed>);
+
+impl Shared {
+    pub(super) fn new(unflushed: Unflushed) -> Self {
+        Self(Mutex::new(unflushed))
+    }
+
+    /// As [`Unflushed::add`].
+    pub(super) fn add(&self, path: &Path, file: File) -> Result<(), StoreError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(path, file)
+    }
+
+    pub(super) fn into_unflushed(self) -> Unflushed {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

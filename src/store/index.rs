@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
 use git2::{ObjectType, Oid};
 
+use super::folder::Folder;
 use super::index_file::{Entry, Found, IndexFile};
 use super::journal::{Journal, JournalChange};
 use super::lock;
@@ -83,7 +84,9 @@ impl Store {
             return Ok(());
         };
         let there = self.absolute(&path).symlink_metadata().ok();
-        let unchanged = self.work_tree_blob(&path)? == Some(blob);
+        let folder = Folder::of(&self.root, &path)?;
+        let content = folder.map(|folder| folder.blob(path.split_last().1, &path)).transpose()?.flatten();
+        let unchanged = content == Some(blob);
         index.set(full.as_bytes(), entry(blob, there.filter(|_| unchanged).as_ref()));
         Ok(())
     }

@@ -11,6 +11,7 @@ mod durable;
 mod error;
 mod exchange;
 mod files;
+mod folder;
 mod history;
 mod index;
 mod index_file;

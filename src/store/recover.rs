@@ -4,9 +4,8 @@ use std::cell::OnceCell;
 use std::path::{Component, Path};
 use std::time::SystemTime;
 
-use git2::{ObjectType, Oid};
-
-use super::durable::Unflushed;
+use super::durable::{Shared, Unflushed};
+use super::folder::{ByFolder, Folder};
 use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::locate::GitPlace;
@@ -169,14 +168,23 @@ impl Store {
     pub(super) fn complete(
         &self,
         journal: &Journal,
-        wanted: &[(usize, &JournalChange)],
+        wanted: &[Numbered<'_>],
         index: Option<Index>,
     ) -> Result<(), StoreError> {
-        let mut unflushed = Unflushed::default();
-        for (number, change) in wanted {
-            self.bring(change, &journal.temporary(*number), &mut unflushed)?;
+        let files = by_folder(wanted)?;
+        if index.is_none() {
+            self.make_ready_again(journal, &files)?;
         }
-        unflushed.flush()?;
+        let (root, unflushed) = (&self.root, Shared::default());
+        files.each(|path, files| {
+            let folder = Folder::make(root, path)?;
+            let mut changed = false;
+            for (path, (number, change)) in files {
+                changed |= bring(&folder, path, change, &journal.temporary(*number))?;
+            }
+            if changed { folder.gather(&unflushed) } else { Ok(()) }
+        })?;
+        unflushed.into_unflushed().flush()?;
         let index = index.map_or_else(|| self.open_index(), Ok)?;
         self.update_index(journal, wanted, index)?;
         self.release(journal)
@@ -199,56 +207,71 @@ impl Store {
         Ok(wanted)
     }
 
-    fn bring(&self, change: &JournalChange, temporary: &str, unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        let path = change.path()?;
-        let there = self.work_tree_blob(&path)?;
-        if there == change.new_blob() || there != change.seen() {
-            return Ok(());
+    /// Sees to it that what is to be put in place lies ready: a kill may have cut it off, or it is gone.
+    fn make_ready_again(&self, journal: &Journal, files: &ByFolder<Numbered<'_>>) -> Result<(), StoreError> {
+        let repository = self.repository()?;
+        let mut unflushed = Unflushed::default();
+        for (path, (number, change)) in files.iter() {
+            let (Some(blob), name) = (change.new_blob(), journal.temporary(*number)) else { continue };
+            let folder = Folder::make(&self.root, path)?;
+            let there = folder.blob(path.split_last().1, path)?;
+            if there == Some(blob) || there != change.seen() || folder.blob(&name, path)? == Some(blob) {
+                continue;
+            }
+            let content = repository.find_blob(blob)?.content().to_vec();
+            folder.remove(&name)?;
+            unflushed.add(&folder.place().join(&name), folder.write_new(&name, &content)?)?;
         }
-        let Some(blob) = change.new_blob() else { return self.remove_beside(&path, None, unflushed) };
-        // What lies ready may be cut off by a kill, or gone: only what is whole is put in place.
-        if self.blob_beside(&path, temporary)? != Some(blob) {
-            let content = self.repository()?.find_blob(blob)?.content().to_vec();
-            // What lies ready must be whole before it gets its place.
-            let mut now = Unflushed::default();
-            self.remove_beside(&path, Some(temporary), &mut now)?;
-            self.write_beside(&path, temporary, &content, &mut now)?;
-            now.flush()?;
-        }
-        self.put_in_place(&path, temporary, unflushed)
+        unflushed.flush()
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
     pub(super) fn release(&self, journal: &Journal) -> Result<(), StoreError> {
-        let mut unflushed = Unflushed::default();
-        for (number, change) in journal.numbered() {
-            let path = change.path()?;
-            match self.remove_beside(&path, Some(&journal.temporary(number)), &mut unflushed) {
+        let (root, unflushed) = (&self.root, Shared::default());
+        by_folder(&journal.numbered())?.each(|path, files| {
+            match Folder::of(root, path) {
+                Ok(Some(folder)) => {
+                    let mut removed = false;
+                    for (_, (number, _)) in files {
+                        removed |= folder.remove(&journal.temporary(*number))?;
+                    }
+                    if removed {
+                        folder.gather(&unflushed)?;
+                    }
+                }
                 // A folder that has become a link holds nothing of ours any more.
-                Ok(()) | Err(StoreError::NotPlain { .. }) => {}
+                Ok(None) | Err(StoreError::NotPlain { .. }) => {}
                 Err(error) => return Err(error),
             }
-            self.remove_empty_folders(&path);
-        }
-        unflushed.flush()?;
+            Folder::remove_empty(root, path);
+            Ok(())
+        })?;
+        unflushed.into_unflushed().flush()?;
         let git = self.git()?;
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::head_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::index_lock(git))?;
         journal.remove(git)
     }
+}
 
-    /// The id that the work tree's file would have as a blob.
-    pub(super) fn work_tree_blob(&self, path: &StorePath) -> Result<Option<Oid>, StoreError> {
-        let bytes = self.read(path, u64::MAX)?;
-        Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
+/// A change with the number that its temporary file is named by.
+type Numbered<'j> = (usize, &'j JournalChange);
+
+fn by_folder<'j>(changes: &[Numbered<'j>]) -> Result<ByFolder<Numbered<'j>>, StoreError> {
+    let files = changes.iter().map(|numbered| Ok((numbered.1.path()?, *numbered)));
+    Ok(ByFolder::new(files.collect::<Result<Vec<_>, StoreError>>()?))
+}
+
+/// Puts what lies ready in its place, unless the file is not what it was; whether anything was done.
+fn bring(folder: &Folder, path: &StorePath, change: &JournalChange, temporary: &str) -> Result<bool, StoreError> {
+    let name = path.split_last().1;
+    let there = folder.blob(name, path)?;
+    if there == change.new_blob() || there != change.seen() {
+        return Ok(false);
     }
-
-    fn blob_beside(&self, path: &StorePath, name: &str) -> Result<Option<Oid>, StoreError> {
-        let beside = match path.split_last().0 {
-            Some(folder) => format!("{folder}/{name}"),
-            None => name.to_owned(),
-        };
-        self.work_tree_blob(&beside.parse().map_err(|_| StoreError::BadPath)?)
+    match change.new_blob() {
+        Some(_) => folder.rename(temporary, name).map(|()| true),
+        None => folder.remove(name),
     }
 }

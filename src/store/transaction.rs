@@ -8,7 +8,8 @@ use std::time::Instant;
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, Mode, Person};
-use super::durable::{Flushing, Unflushed};
+use super::durable::{Flushing, Shared, Unflushed};
+use super::folder::{ByFolder, Folder};
 use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
@@ -251,12 +252,19 @@ impl<'a> Transaction<'a> {
         let mut unflushed = Unflushed::default();
         journal.save(store.git()?, &mut unflushed)?;
         store.take_git_locks(journal, &mut unflushed)?;
-        for (number, change) in batch.changes.iter().enumerate() {
-            if let Some(content) = &change.content {
-                store.write_beside(&change.path, &journal.temporary(number), content, &mut unflushed)?;
+        let (root, unflushed) = (&store.root, Shared::new(unflushed));
+        let made = batch.changes.iter().enumerate();
+        let made = made.filter_map(|(number, change)| Some((change.path.clone(), (number, change.content.as_ref()?))));
+        ByFolder::new(made).each(|path, files| {
+            let folder = Folder::make(root, path)?;
+            for (_, (number, content)) in files {
+                let name = journal.temporary(*number);
+                let file = folder.write_new(&name, content)?;
+                unflushed.add(&folder.place().join(name), file)?;
             }
-        }
-        let files = unflushed.start();
+            Ok(())
+        })?;
+        let files = unflushed.into_unflushed().start();
         let index = store.open_index();
         objects.wait().and(files.wait()).and(index)
     }

@@ -1,0 +1,186 @@
+//! One folder of the work tree, opened without following a link, and the files in it. What is to be done in many folders is done by several
+//! threads.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Oid};
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::durable::Shared;
+use super::{StoreError, StorePath};
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+/// How many files are worth the threads.
+const MANY: usize = 64;
+
+/// An open folder of a store.
+pub(super) struct Folder {
+    /// Where it is, for messages.
+    place: PathBuf,
+    open: OwnedFd,
+}
+
+impl Folder {
+    /// Opens the folder that `path` is in, beneath the store at `root`; none where there is no such folder.
+    pub(super) fn of(root: &Path, path: &StorePath) -> Result<Option<Self>, StoreError> {
+        Self::walk(root, path.split_last().0, false, path.as_str())
+    }
+
+    /// As [`Folder::of`], and makes what is missing.
+    pub(super) fn make(root: &Path, path: &StorePath) -> Result<Self, StoreError> {
+        let made = Self::walk(root, path.split_last().0, true, path.as_str())?;
+        made.ok_or_else(|| StoreError::io(root, Errno::NOENT.into()))
+    }
+
+    /// Opens `folder` itself; the store's own where there is no name.
+    pub(super) fn open(root: &Path, folder: Option<&StorePath>) -> Result<Option<Self>, StoreError> {
+        let name = folder.map(StorePath::as_str);
+        Self::walk(root, name, false, name.unwrap_or(".vsecure"))
+    }
+
+    /// Goes there segment by segment. `path` is what an error names.
+    fn walk(root: &Path, folder: Option<&str>, create: bool, path: &str) -> Result<Option<Self>, StoreError> {
+        if create {
+            fs::create_dir_all(root).map_err(|error| StoreError::io(root, error))?;
+        }
+        let mut place = root.to_owned();
+        let mut open = match rustix::fs::open(root, FOLDER, Mode::empty()) {
+            Ok(open) => open,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
+            Err(error) => return Err(StoreError::io(root, error.into())),
+        };
+        for segment in folder.into_iter().flat_map(|folder| folder.split('/')) {
+            place.push(segment);
+            if create {
+                match rustix::fs::mkdirat(&open, segment, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(StoreError::io(&place, error.into())),
+                }
+            }
+            open = match rustix::fs::openat(&open, segment, FOLDER, Mode::empty()) {
+                Ok(open) => open,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(StoreError::NotPlain { path: path.to_owned() }),
+                Err(error) => return Err(StoreError::io(&place, error.into())),
+            };
+        }
+        Ok(Some(Self { place, open }))
+    }
+
+    /// Removes the folders of `path` that are empty, the store's own at `root` included: best effort, for a change that came to nothing.
+    pub(super) fn remove_empty(root: &Path, path: &StorePath) {
+        let file = root.join(path.as_str());
+        let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(root));
+        // The first one that is not empty ends it.
+        let _ = folders.map(fs::remove_dir).take_while(Result::is_ok).count();
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    pub(super) const fn descriptor(&self) -> &OwnedFd {
+        &self.open
+    }
+
+    /// Has it flushed with the others: names in it have changed.
+    pub(super) fn gather(self, unflushed: &Shared) -> Result<(), StoreError> {
+        unflushed.add(&self.place, self.open.into())
+    }
+
+    /// The bytes of the file `name`, at most `max`; none when there is no such file. It is opened once, and no link is followed. `path` is
+    /// what an error names.
+    pub(super) fn read(&self, name: &str, max: u64, path: &StorePath) -> Result<Option<Vec<u8>>, StoreError> {
+        let not_plain = || StoreError::NotPlain { path: path.to_string() };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(&self.open, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(not_plain()),
+            Err(error) => return Err(self.failed(name, error)),
+        };
+        let failed = |error| StoreError::io(&self.place.join(name), error);
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(not_plain());
+        }
+        let limit = max.min(metadata.len().saturating_add(1));
+        let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
+        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > max {
+            return Err(StoreError::TooLarge { path: path.to_string(), limit: max });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The id that the file `name` would have as a blob.
+    pub(super) fn blob(&self, name: &str, path: &StorePath) -> Result<Option<Oid>, StoreError> {
+        let bytes = self.read(name, u64::MAX, path)?;
+        Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
+    }
+
+    /// Writes `content` into the new file `name`.
+    pub(super) fn write_new(&self, name: &str, content: &[u8]) -> Result<File, StoreError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.open, name, flags, Mode::from_raw_mode(0o666));
+        let mut file = File::from(file.map_err(|error| self.failed(name, error))?);
+        file.write_all(content).map_err(|error| StoreError::io(&self.place.join(name), error))?;
+        Ok(file)
+    }
+
+    /// Renames the file `from` over `to`.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        rustix::fs::renameat(&self.open, from, &self.open, to).map_err(|error| self.failed(to, error))
+    }
+
+    /// Removes the file `name`; whether it was there.
+    pub(super) fn remove(&self, name: &str) -> Result<bool, StoreError> {
+        match rustix::fs::unlinkat(&self.open, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(self.failed(name, error)),
+        }
+    }
+
+    fn failed(&self, name: &str, error: Errno) -> StoreError {
+        StoreError::io(&self.place.join(name), error.into())
+    }
+}
+
+/// What there is to do with files, by the folders that they are in.
+pub(super) struct ByFolder<T>(Vec<Vec<(StorePath, T)>>);
+
+impl<T: Sync> ByFolder<T> {
+    /// All of them, one folder after the other.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(StorePath, T)> {
+        self.0.iter().flatten()
+    }
+
+    pub(super) fn new(items: impl IntoIterator<Item = (StorePath, T)>) -> Self {
+        let mut folders: BTreeMap<Option<String>, Vec<(StorePath, T)>> = BTreeMap::new();
+        for (path, item) in items {
+            folders.entry(path.split_last().0.map(str::to_owned)).or_default().push((path, item));
+        }
+        Self(folders.into_values().collect())
+    }
+
+    /// Does `work` for each folder, given one of the paths in it and all of them, until one fails.
+    pub(super) fn each(
+        &self,
+        work: impl Fn(&StorePath, &[(StorePath, T)]) -> Result<(), StoreError> + Sync,
+    ) -> Result<(), StoreError> {
+        let work = |files: &Vec<(StorePath, T)>| files.first().map_or(Ok(()), |(path, _)| work(path, files));
+        if self.0.iter().map(Vec::len).sum::<usize>() > MANY {
+            self.0.par_iter().try_for_each(work)
+        } else {
+            self.0.iter().try_for_each(work)
+        }
+    }
+}
