@@ -114,6 +114,14 @@ enum Kind {
     Grease,
 }
 
+/// Scans the header of `file`, made by any tool for anybody: only what bounds the work of reading it.
+///
+/// # Errors
+/// [`HeaderError`] for what is no header, or a larger one than is read.
+pub fn scan_any(file: &[u8]) -> Result<(), HeaderError> {
+    stanzas(file).map(drop)
+}
+
 fn check_kind(stanza: &Stanza<'_>) -> Result<Kind, HeaderError> {
     match (stanza.tag, stanza.args.len()) {
         ("X25519", 1) if stanza.body_bytes == 32 => Ok(Kind::X25519),

@@ -21,7 +21,7 @@ pub use header::{HeaderError, scan};
 pub use identity::{Identity, IdentityError, NoPassphrase, PassphraseError, PassphraseSource, parse_identities};
 pub use identity_file::{IdentityFileError, IdentityWarning, read_identity_file, write_new_identity_file};
 pub use keys::{KeyError, Recipient, VerifyingKey};
-pub use open::{OpenError, inspect, open, open_unbound};
+pub use open::{OpenError, inspect, open, open_foreign, open_unbound};
 pub use seal::{SealError, seal};
 pub use secret::SecretBytes;
 pub use signature::{Namespace, SignatureError};

@@ -7,7 +7,7 @@ use age_core::format::{FileKey, Stanza};
 use zeroize::Zeroizing;
 
 use super::context::{CONTEXT_TAG, Context};
-use super::header::{HeaderError, scan, scan_foreign};
+use super::header::{HeaderError, scan, scan_any, scan_foreign};
 use super::identity::Identity;
 use super::secret::SecretBytes;
 use crate::model::Fingerprint;
@@ -115,6 +115,22 @@ pub fn open_unbound(file: &[u8], identity: &Identity) -> Result<SecretBytes, Ope
         age::DecryptError::NoMatchingKeys => OpenError::NotARecipient,
         _ => OpenError::Tampered,
     })
+}
+
+/// Opens a file of another program with the first of `identities` that it is encrypted to, whoever else it may be encrypted to. For moving in:
+/// nothing is said about who wrote it.
+///
+/// # Errors
+/// [`OpenError`]; [`OpenError::NotARecipient`] where none of them fits.
+pub fn open_foreign(file: &[u8], identities: &[Identity]) -> Result<SecretBytes, OpenError> {
+    scan_any(file).map_err(OpenError::Header)?;
+    for key in identities.iter().filter_map(Identity::to_age) {
+        match decrypted(file, key.as_ref()) {
+            Err(age::DecryptError::NoMatchingKeys) => {}
+            result => return result.map_err(|_| OpenError::Tampered),
+        }
+    }
+    Err(OpenError::NotARecipient)
 }
 
 /// Decrypts the whole of a file whose header was scanned.
