@@ -1,31 +1,15 @@
 //! The project's chores: `cargo xtask test` runs every test there is, `cargo xtask torture` the long form of those that try to break a store.
 
 mod fuzz;
+mod tools;
 mod torture;
 
 use std::env;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// Programs that tests compare ours with, and the package that Debian has them in.
-const TOOLS: [(&str, &str); 14] = [
-    ("git", "git"),
-    ("age", "age"),
-    ("age-keygen", "age"),
-    ("ssh-keygen", "openssh-client"),
-    ("gpg", "gnupg"),
-    ("script", "bsdutils"),
-    ("valgrind", "valgrind"),
-    ("unshare", "util-linux"),
-    ("bash", "bash"),
-    ("zsh", "zsh"),
-    ("fish", "fish"),
-    ("python3", "python3"),
-    ("dash", "dash"),
-    ("node", "nodejs"),
-];
-
 const HELP: &str = "\
+cargo xtask tools                      the packages of npm and PyPI that tests need, into tests/tools
 cargo xtask test                       every test: the library's, the command's, the documents'
 cargo xtask torture                    kills, failing calls, parallel writers, leaks, hostile files, fuzzing, at full length
 cargo xtask torture --replay NAME:N    the point N of the scenario NAME again, such as update:37
@@ -36,7 +20,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
-        ["torture"] => demand_tools().and_then(|()| torture::torture()),
+        ["tools"] => tools::install(),
+        ["torture"] => tools::demand().and_then(|()| torture::torture()),
         ["torture", "--replay", point] => torture::replay(point),
         ["fuzz"] => fuzz::run(None).map(drop),
         ["fuzz", seconds] => fuzz::run(Some(seconds)).map(drop),
@@ -52,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Result<(), String> {
-    demand_tools()?;
+    tools::demand()?;
     let (rows, result) = torture::with_rows(|rows| {
         cargo(
             &["test", "--package", "vsecure", "--package", "xtask", "--locked", "--lib", "--bins", "--tests"],
@@ -61,24 +46,6 @@ fn test() -> Result<(), String> {
     });
     torture::print_table(&rows);
     result
-}
-
-fn demand_tools() -> Result<(), String> {
-    let missing: Vec<String> = TOOLS
-        .iter()
-        .filter(|(program, _)| !is_there(program))
-        .map(|(program, package)| format!("{program} (Debian's package {package})"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(format!("these programs are needed for the tests and are not there: {}", missing.join(", ")))
-}
-
-/// Whether `program` is on the path.
-fn is_there(program: &str) -> bool {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }
 
 fn cargo(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<(), String> {
