@@ -49,6 +49,10 @@ pub enum ImportError {
     Unknown,
 }
 
+/// What sops adds to a dotenv file, and how its encrypted values begin.
+const SOPS_MAC: &str = "sops_mac";
+const SOPS_VALUE: &[u8] = b"ENC[";
+
 fn at_line(line: usize) -> String {
     if line == 0 { String::new() } else { format!(" (line {line})") }
 }
@@ -93,7 +97,10 @@ pub fn import(source: Source, content: &[u8]) -> Result<Found, ImportError> {
     let text = std::str::from_utf8(content).map_err(|_| DotenvError::NotText);
     let tree = match source {
         Source::Dotenv => {
-            let values = read_dotenv(content)?.into_iter().collect();
+            let values: BTreeMap<String, SecretBytes> = read_dotenv(content)?.into_iter().collect();
+            if values.get(SOPS_MAC).is_some_and(|mac| mac.as_bytes().starts_with(SOPS_VALUE)) {
+                return Err(ImportError::Sops);
+            }
             return Ok(Found { values, skipped: Vec::new() });
         }
         Source::Json => {
@@ -179,6 +186,8 @@ mod tests {
         assert_eq!(all(Source::Yaml, "- a\n"), Err(ImportError::Yaml));
         assert_eq!(all(Source::Json, r#"{"a":{"b":1},"A_B":2}"#), Err(ImportError::Collision { name: "A_B".into() }));
         assert_eq!(all(Source::Yaml, "a: ENC[x]\nsops:\n  mac: ENC[y]\n"), Err(ImportError::Sops));
+        assert_eq!(all(Source::Dotenv, "A=ENC[x]\nsops_mac=ENC[y]\n"), Err(ImportError::Sops));
+        assert_eq!(all(Source::Dotenv, "sops_mac=mine\n").unwrap(), ["sops_mac=mine"]);
         assert_eq!(all(Source::Dotenv, "A=1\nx\n"), Err(DotenvError::Malformed { line: 2 }.into()));
     }
 

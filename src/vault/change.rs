@@ -7,7 +7,7 @@ use crate::store::FileChange;
 
 use super::history::{Recorded, VersionSpec};
 use super::rekey::{same_holders, seal_to};
-use super::request::{Create, Expiry, Update};
+use super::request::{Create, Dates, Expiry, Update};
 use super::revision::Signed;
 use super::write::{Base, Plan, Position, exposure};
 use super::{Outcome, Vault, VaultError, Writing};
@@ -21,7 +21,7 @@ impl Vault {
         self.known_environment(request.path.environment())?;
         self.check_size(&request.value, request.allow_empty)?;
         self.demand(Action::Write, &request.path)?;
-        self.write(writing, &|base| self.plan_create(request, base, Change::Create))
+        self.write(writing, &|base| self.plan_create(request, base, Change::Create, None))
     }
 
     /// That a secret could be made at `path`: to be known before a person is asked for a value.
@@ -37,7 +37,13 @@ impl Vault {
         }
     }
 
-    pub(super) fn plan_create(&self, request: &Create, base: Base<'_>, change: Change) -> Result<Plan, VaultError> {
+    pub(super) fn plan_create(
+        &self,
+        request: &Create,
+        base: Base<'_>,
+        change: Change,
+        dates: Option<Dates>,
+    ) -> Result<Plan, VaultError> {
         let position = self.free_position(base, &request.path)?;
         let mut sidecar = self.draft(&position, change)?;
         sidecar.created_at = self.options.now;
@@ -46,6 +52,10 @@ impl Vault {
         sidecar.expires_at = request.expires_at;
         sidecar.rotation = None;
         let age = self.put_value(&mut sidecar, position.next_version(), &request.value)?;
+        if let Some(dates) = dates {
+            sidecar.created_at = dates.created_at.min(self.options.now);
+            sidecar.updated_at = dates.updated_at.min(self.options.now);
+        }
         let subject = format!("Create {} v{}", sidecar.path, sidecar.version);
         let mut plan = self.plan(&position, &sidecar, Some(age), subject)?;
         plan.outcome.name_hint = self.other_environment_in_name(&sidecar.path);
@@ -61,10 +71,15 @@ impl Vault {
             self.check_size(value, request.allow_empty)?;
         }
         self.demand(Action::Write, &request.path)?;
-        self.write(writing, &|base| self.plan_update(request, base))
+        self.write(writing, &|base| self.plan_update(request, base, None))
     }
 
-    pub(super) fn plan_update(&self, request: &Update, base: Base<'_>) -> Result<Plan, VaultError> {
+    pub(super) fn plan_update(
+        &self,
+        request: &Update,
+        base: Base<'_>,
+        dates: Option<Dates>,
+    ) -> Result<Plan, VaultError> {
         let position = self.position(base, &request.path)?;
         let current = position.living()?;
         let (path, version) = (&request.path, current.sidecar.version);
@@ -81,6 +96,9 @@ impl Vault {
             (None, Some(known)) => self.reseal(&mut sidecar, known)?,
             (None, None) => None,
         };
+        if let Some(dates) = dates.filter(|_| new_value.is_some()) {
+            sidecar.updated_at = dates.updated_at.min(self.options.now);
+        }
         if age.is_none() && same_attributes(&sidecar, &current.sidecar) && !request.force {
             return Ok(Plan { changes: Vec::new(), outcome: self.outcome(&current.sidecar), subject: String::new() });
         }

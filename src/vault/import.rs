@@ -7,7 +7,7 @@ use crate::policy::Action;
 use crate::store::Applied;
 
 use super::write::{Base, Plan, Planned};
-use super::{Create, Outcome, Update, Vault, VaultError, Writing};
+use super::{Incoming, Outcome, Update, Vault, VaultError, Writing};
 
 /// What happens to secrets that exist already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`] of the first that can't be made; nothing was written then.
-    pub fn import(&self, requests: &[Create], existing: Existing, writing: &Writing) -> Result<Imported, VaultError> {
+    pub fn import(&self, requests: &[Incoming], writing: &Writing) -> Result<Imported, VaultError> {
         let mut folded: BTreeMap<String, &SecretPath> = BTreeMap::new();
-        for request in requests {
+        for Incoming { create: request, .. } in requests {
             let path = &request.path;
             self.known_environment(path.environment())?;
             self.check_size(&request.value, request.allow_empty)?;
@@ -49,13 +49,13 @@ impl Vault {
             let mut changes = Vec::new();
             let mut imported = Imported { outcomes: Vec::new(), skipped: Vec::new() };
             for request in requests {
-                match self.plan_import(base, request, existing)? {
+                match self.plan_import(base, request)? {
                     Some(Plan { changes: more, mut outcome, .. }) => {
                         outcome.changed = !more.is_empty();
                         changes.extend(more);
                         imported.outcomes.push(outcome);
                     }
-                    None => imported.skipped.push(request.path.clone()),
+                    None => imported.skipped.push(request.create.path.clone()),
                 }
             }
             let written = imported.outcomes.iter().filter(|outcome| outcome.changed).count();
@@ -74,7 +74,8 @@ impl Vault {
     }
 
     /// None where the secret exists and stays as it is.
-    fn plan_import(&self, base: Base<'_>, request: &Create, existing: Existing) -> Result<Option<Plan>, VaultError> {
+    fn plan_import(&self, base: Base<'_>, incoming: &Incoming) -> Result<Option<Plan>, VaultError> {
+        let Incoming { create: request, dates, existing } = incoming;
         let there = self.revision(&self.store, &request.path)?.is_some_and(|signed| !signed.sidecar.is_tombstone());
         match existing {
             Existing::Skip if there => Ok(None),
@@ -86,9 +87,9 @@ impl Vault {
                     metadata: request.metadata.clone(),
                     ..Update::of(request.path.clone())
                 };
-                self.plan_update(&update, base).map(Some)
+                self.plan_update(&update, base, *dates).map(Some)
             }
-            _ => self.plan_create(request, base, Change::Import).map(Some),
+            _ => self.plan_create(request, base, Change::Import, *dates).map(Some),
         }
     }
 }

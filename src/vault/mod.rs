@@ -62,7 +62,7 @@ pub use progress::{Progress, ProgressReport};
 pub use publication::Published;
 pub use read::{Entry, Listing, Reading, Selection};
 pub use rekey::{Pending, Rekeyed};
-pub use request::{Create, Expiry, Outcome, Update, Writing};
+pub use request::{Create, Dates, Expiry, Incoming, Outcome, Update, Writing};
 pub use resolve::Asked;
 pub use scan::{Haystack, Leak, Scan};
 pub use status::Status;

@@ -1,5 +1,6 @@
 //! What callers ask of the writing commands, and what comes of it.
 
+use super::Existing;
 use crate::crypto::SecretBytes;
 use crate::model::{Change, Environment, MetadataKey, MetadataValue, Revision, SecretPath, Tag, Timestamp, Version};
 
@@ -29,6 +30,26 @@ pub struct Create {
     pub metadata: Vec<(MetadataKey, MetadataValue)>,
     /// When the credential expires.
     pub expires_at: Option<Timestamp>,
+}
+
+/// How old a value is that was kept elsewhere before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dates {
+    /// When the secret was first made.
+    pub created_at: Timestamp,
+    /// When this value came.
+    pub updated_at: Timestamp,
+}
+
+/// A secret that moves in.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// What it becomes, where it is new.
+    pub create: Create,
+    /// Its age, where more is known than that it is here now. What lies in the future counts as now.
+    pub dates: Option<Dates>,
+    /// What happens where it exists already.
+    pub existing: Existing,
 }
 
 /// A change of an expiry.

@@ -96,7 +96,6 @@ fn a_bad_file_changes_nothing() {
         ("bad.json", "{\"A\": \"canary-7f3a91-value\",\n\"B\": }", 2, "line 2"),
         ("list.json", "[\"canary-7f3a91-value\"]", 2, "not a JSON object"),
         ("anchors.yaml", "a: &x canary-7f3a91-value\nb: *x\n", 2, "not a YAML mapping"),
-        ("sops.yaml", "a: ENC[AES256_GCM,data:x]\nsops:\n  mac: x\n", 2, "sops -d"),
         ("names.json", "{\"A\": \"x\", \"no name\": \"canary-7f3a91-value\"}", 2, "`no name`"),
         ("twins.json", "{\"Key\": \"canary-7f3a91-value\", \"KEY\": \"x\"}", 5, "KEY"),
         ("what", "canary-7f3a91-value", 2, "--format"),

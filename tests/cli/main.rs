@@ -28,6 +28,7 @@ mod import;
 mod inject;
 mod interop;
 mod members;
+mod moving;
 mod output;
 mod policy;
 mod refusals;

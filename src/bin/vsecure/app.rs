@@ -155,7 +155,11 @@ impl App {
         self.context.config_dir.as_ref().map(|folder| folder.join("identity.txt"))
     }
 
-    fn identities_of_file(&self, path: PathBuf) -> anyhow::Result<Vec<Identity>> {
+    /// The private keys in `path`.
+    ///
+    /// # Errors
+    /// Why they can't be used.
+    pub fn identities_of_file(&self, path: PathBuf) -> anyhow::Result<Vec<Identity>> {
         let (bytes, warning) = read_identity_file(&path)?;
         if warning.is_some() {
             self.output.warn(&format!("others may read the identity file {}", path.display()));

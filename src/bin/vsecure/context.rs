@@ -35,6 +35,8 @@ pub struct Context {
     pub config_dir: Option<PathBuf>,
     /// `vsecure` under the state directory.
     pub state_dir: Option<PathBuf>,
+    /// `PASSAGE_IDENTITIES_FILE`, else `~/.passage/identities`: where passage keeps its keys.
+    pub passage_identities: Option<PathBuf>,
     /// `GITHUB_ENV`: the file by which a step of GitHub Actions sets variables.
     pub github_env: Option<PathBuf>,
     /// `VISUAL`, else `EDITOR`.
@@ -87,6 +89,8 @@ impl Context {
                 notes: state_dir.as_ref().map(|state| state.join("scratch")),
             },
             state_dir,
+            passage_identities: path("PASSAGE_IDENTITIES_FILE")
+                .or_else(|| home.as_ref().map(|home| home.join(".passage/identities"))),
             github_env: path("GITHUB_ENV"),
             editor: text("VISUAL")?.or(text("EDITOR")?),
             author: person("AUTHOR")?,

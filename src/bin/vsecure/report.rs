@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vsecure::crypto::{IdentityError, IdentityFileError};
+use vsecure::crypto::{IdentityError, IdentityFileError, OpenError};
 use vsecure::format::{ExportError, ImportError, NamingError, PickError, TemplateError, escape};
-use vsecure::model::{NameError, SecretPath};
+use vsecure::model::{NameError, SecretPath, StoreId};
 use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
@@ -114,6 +114,40 @@ pub enum CommandError {
         /// Why.
         #[source]
         source: ImportError,
+    },
+    /// A program of the user's that has to help is missing.
+    #[error("`{program}` is needed for this, and could not be started")]
+    NoHelper {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A program of the user's refused or failed; it said why.
+    #[error("`{program}` did not decrypt {what}")]
+    HelperFailed {
+        /// The program.
+        program: &'static str,
+        /// What it was given.
+        what: String,
+    },
+    /// An entry of passage can't be opened.
+    #[error("{entry} can't be decrypted")]
+    Undecryptable {
+        /// The file, and the commit where it is not the newest.
+        entry: String,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// Another store that nobody vouched for.
+    #[error("the store in {} is not trusted yet", path.display())]
+    ForeignUntrusted {
+        /// Where.
+        path: PathBuf,
+        /// Its id.
+        id: StoreId,
     },
     /// A template with a reference that is none.
     #[error("{} is no template", path.display())]
@@ -285,15 +319,30 @@ fn on_command(error: &CommandError) -> Advice {
         CommandError::NotExpressible { .. } => advice(USAGE, "--except leaves it out"),
         CommandError::OutputExists { .. } => advice(CONFLICT, "--force writes over it"),
         CommandError::Import { source, .. } => match source {
-            ImportError::Sops => {
-                advice(USAGE, "sops -d FILE | vsecure import - --format yaml --env ENV   (or json, dotenv)")
-            }
-            ImportError::Unknown => advice(USAGE, "--format says it: dotenv, json or yaml"),
+            ImportError::Sops => advice(USAGE, "nothing was imported: it is encrypted twice"),
+            ImportError::Unknown => advice(USAGE, "--format says it: dotenv, json, yaml, pass, passage or vsecure"),
             ImportError::Collision { .. } => advice(USAGE, "rename one of them"),
             _ => advice(USAGE, "nothing was imported; --format says what a file is written in"),
         },
+        CommandError::NoHelper { program, .. } => {
+            advice(FAILURE, format!("nothing was imported; put {program} on the path and try again"))
+        }
+        CommandError::HelperFailed { .. } => advice(FAILURE, "nothing was imported; what it said stands above"),
+        CommandError::Undecryptable { source, .. } => {
+            let code = if matches!(source, OpenError::NotARecipient) { DENIED } else { FAILURE };
+            advice(code, "nothing was imported; --from-identity FILE names another private key")
+        }
+        CommandError::ForeignUntrusted { path, id } => advice(
+            INTEGRITY,
+            format!(
+                "vsecure trust --store {}   shows its admins and asks; --from-store-id {id}, if you know it to be right",
+                path.display()
+            ),
+        ),
         CommandError::Template { .. } => advice(USAGE, "nothing was written"),
-        CommandError::ImportName { .. } => advice(USAGE, "nothing was imported: rename it in the file, or take it out"),
+        CommandError::ImportName { .. } => {
+            advice(USAGE, "nothing was imported: rename it there, or leave it out with --skip-invalid")
+        }
         CommandError::NotStarted { source, .. } => match source.kind() {
             io::ErrorKind::NotFound => plain(NO_PROGRAM),
             io::ErrorKind::ArgumentListTooLong => {

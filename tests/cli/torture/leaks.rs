@@ -39,9 +39,11 @@ const REQUEST: &str = "../home/request";
 const RULES: &str = "../home/rules.json";
 /// A text with the reference of a value.
 const TEMPLATE: &str = "../home/template";
+/// A store of passage that holds the value twice.
+const PASSAGE: &str = "../home/passage";
 
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 82] = [
+const LEAKS: [Leak; 84] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -119,6 +121,8 @@ const LEAKS: [Leak; 82] = [
     leak("exec", &["exec", "--env", "production", "--files", "--", "sh", "-c", "test -s \"$A\""]),
     printing("export", &["export", "--env", "production", "--format", "json"]),
     leak("import", &["import", "-", "--env", "staging", "--format", "dotenv"]),
+    leak("import", &["import", PASSAGE, "--env", "staging", "--history", "--from-identity", "../home/other"]),
+    leak("import", &["import", ".", "--env", "staging", "--from-env", "production"]),
     printing("inject", &["inject", TEMPLATE]),
     leak("scan", &["scan"]),
     leak("scan", &["scan", "--history"]),
@@ -171,6 +175,10 @@ impl Start {
         fs::write(home.join("request"), self.world.run(&request).out).unwrap();
         let rules = r#"{"secrets": {"production/*": {"read": ["admins"], "write": ["admins"], "delete": ["admins"]}}}"#;
         fs::write(home.join("rules.json"), rules).unwrap();
+        self.world.sh(&format!(
+            "git init -q $HOME/passage && cd $HOME/passage
+             for n in 1 2; do printf '{CANARY} %s' $n | age -r \"$(age-keygen -y $HOME/other)\" -o A.age; git add A.age; git commit -q -m A; done"
+        ));
         fs::write(home.join("template"), r#"value: {{ vsecure "production/A" }}"#).unwrap();
     }
 

@@ -26,8 +26,8 @@ pub use members::{
 };
 pub use policy::{ApplyArgs, PolicyCommand, PolicyDiffArgs};
 pub use programs::{
-    ExecArgs, ExportArgs, ExportFormat, ImportArgs, ImportFormat, InjectArgs, NamingArgs, PickArgs, ProgramsCommand,
-    ScanArgs,
+    ExecArgs, ExportArgs, ExportFormat, FromArgs, ImportArgs, ImportFormat, InjectArgs, NamingArgs, PickArgs,
+    ProgramsCommand, ScanArgs,
 };
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,

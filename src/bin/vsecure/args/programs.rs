@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use vsecure::model::{Environment, SecretName, Tag};
+use vsecure::policy::StoreClaim;
 
 use super::values::{Assignment, Mapping};
 use super::{NamesArgs, WriteArgs};
@@ -43,11 +44,12 @@ pub enum ProgramsCommand {
                       vsecure scan build/ app.log\n\nExit code 8 says that something was found."
     )]
     Scan(ScanArgs),
-    /// Make secrets of what another program's file holds
+    /// Make secrets of what another program's file or store holds
     #[command(
         name = "import",
         after_help = "Examples:\n  vsecure import .env --env development\n  vsecure import config.yaml --env staging --under user-api --tags imported --dry-run\n  \
-                      sops -d secrets.yaml | vsecure import - --format yaml --env production --update"
+                      vsecure import secrets.enc.yaml --env production --update   # encrypted by sops\n  \
+                      vsecure import ~/.password-store --env production --history\n  vsecure import ../other-project --format vsecure"
     )]
     Import(ImportArgs),
 }
@@ -167,26 +169,32 @@ pub struct InjectArgs {
     pub force: bool,
 }
 
-/// What a file is written in.
+/// What a file or folder is of.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportFormat {
-    /// A .env file
+    /// A .env file; like JSON and YAML, as it is or encrypted by sops
     Dotenv,
     /// A JSON object
     Json,
     /// A YAML mapping
     Yaml,
+    /// A folder of pass, which gpg decrypts
+    Pass,
+    /// A folder of passage, which an age identity decrypts
+    Passage,
+    /// Another store of ours, or the folder that it is in
+    Vsecure,
 }
 
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// The file; `-` is standard input
+    /// The file, or a store's folder; `-` is standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The environment that the secrets are for [env: VSECURE_ENV]
+    /// The environment that the secrets are for [env: VSECURE_ENV]; those of another store of ours keep theirs without it
     #[arg(long, short, value_name = "ENV")]
     pub env: Option<Environment>,
-    /// What the file is written in; by default told by its name and content
+    /// What it is written in; by default told by its name and content
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub format: Option<ImportFormat>,
     /// Put the names into this folder, such as user-api
@@ -198,6 +206,11 @@ pub struct ImportArgs {
     /// Leave secrets that exist as they are
     #[arg(long)]
     pub skip: bool,
+    /// Leave out what has no valid name here, and say so; by default that is an error
+    #[arg(long)]
+    pub skip_invalid: bool,
+    #[command(flatten)]
+    pub from: FromArgs,
     /// Tags of all of them
     #[arg(long, value_name = "TAG", value_delimiter = ',', help_heading = "Description")]
     pub tags: Vec<Tag>,
@@ -206,6 +219,26 @@ pub struct ImportArgs {
     pub metadata: Vec<Assignment>,
     #[command(flatten)]
     pub write: WriteArgs,
+}
+
+/// What is particular to a source that is a store.
+#[derive(Args, Debug)]
+pub struct FromArgs {
+    /// Of pass and passage: make a version of every earlier value too, one commit each, oldest first
+    #[arg(long, help_heading = "Other stores", conflicts_with = "no_commit")]
+    pub history: bool,
+    /// Of pass and passage: take an entry's first line only
+    #[arg(long, help_heading = "Other stores")]
+    pub first_line: bool,
+    /// The private key that opens the other store; by default that of passage ($PASSAGE_IDENTITIES_FILE, ~/.passage/identities), else yours
+    #[arg(long, value_name = "FILE", help_heading = "Other stores")]
+    pub from_identity: Option<PathBuf>,
+    /// Of another store of ours: only these of its environments
+    #[arg(long, value_name = "ENV", value_delimiter = ',', help_heading = "Other stores")]
+    pub from_env: Vec<Environment>,
+    /// Of another store of ours: which one it must be, where it is not trusted yet
+    #[arg(long, value_name = "ID", help_heading = "Other stores")]
+    pub from_store_id: Option<StoreClaim>,
 }
 
 #[derive(Args, Debug)]
