@@ -31,6 +31,7 @@ mod members;
 mod moving;
 mod output;
 mod policy;
+mod projects;
 mod refusals;
 mod report;
 mod scan;
