@@ -35,15 +35,13 @@ impl Vault {
     /// # Errors
     /// [`VaultError`] of the first that can't be made; nothing was written then.
     pub fn import(&self, requests: &[Incoming], writing: &Writing) -> Result<Imported, VaultError> {
-        let mut folded: BTreeMap<String, &SecretPath> = BTreeMap::new();
+        let mut folded = BTreeMap::new();
         for Incoming { create: request, .. } in requests {
             let path = &request.path;
             self.known_environment(path.environment())?;
             self.check_size(&request.value, request.allow_empty)?;
             self.demand(Action::Write, path)?;
-            if let Some(twin) = folded.insert(path.to_string().to_ascii_lowercase(), path) {
-                return Err(VaultError::CaseTwin { path: path.clone(), existing: twin.to_string() });
-            }
+            refuse_twin_among(&mut folded, path)?;
         }
         let (imported, applied) = self.transact(writing, "import", &|base| {
             let mut changes = Vec::new();
@@ -92,4 +90,18 @@ impl Vault {
             _ => self.plan_create(request, base, Change::Import, *dates).map(Some),
         }
     }
+}
+
+/// Refuses `path` where it, or a folder that it is in, differs only in case from one in `folded`, or is there already; else it is put there.
+fn refuse_twin_among(folded: &mut BTreeMap<String, String>, path: &SecretPath) -> Result<(), VaultError> {
+    let text = path.to_string();
+    let twin = |existing| VaultError::CaseTwin { path: path.clone(), existing };
+    for (end, _) in text.match_indices('/') {
+        let folder = text.get(..=end).unwrap_or_default().to_owned();
+        if let Some(other) = folded.insert(folder.to_ascii_lowercase(), folder.clone()).filter(|other| *other != folder)
+        {
+            return Err(twin(other));
+        }
+    }
+    folded.insert(text.to_ascii_lowercase(), text).map_or(Ok(()), |other| Err(twin(other)))
 }
