@@ -231,6 +231,13 @@ fn what_pass_holds_and_we_cannot_is_refused_or_left_out() {
     world.refused(2, &["import", PASS]);
     world.refused(2, &["import", PASS, "--env", "staging", "--history", "--no-commit"]);
     world.refused(2, &["import", PASS, "--env", "staging", "--from-env", "production"]);
+    world.ok(&["config:set", "commit", "false"]);
+    world.refused(2, &["import", PASS, "--env", "development", "--skip-invalid", "--history"]);
+    world.ok(&["config:set", "commit", "true"]);
+    // A folder that differs only in case, from another time of the history.
+    world.sh("echo x | pass insert -e WEB/other >/dev/null");
+    let error = world.refused(5, &["import", PASS, "--env", "development", "--skip-invalid", "--history"]);
+    assert!(error.contains("development/WEB/"), "{error}");
     fs::write(world.project.join("x.env"), "A=1\n").unwrap();
     world.refused(2, &["import", "x.env", "--env", "staging", "--history"]);
     fs::create_dir(world.project.join("nothing")).unwrap();
@@ -300,7 +307,8 @@ fn another_store_of_ours_moves_in() {
     }
     assert_eq!((&ours["tags"], &ours["version"]), (&serde_json::json!(["api", "moved"]), &1.into()));
     world.refused(5, &["import", "other"]);
-    world.refused(5, &["import", "other", "--env", "development"]);
+    let error = world.refused(2, &["import", "other", "--env", "development"]);
+    assert!(error.contains("two of its keys come to the name `development/A`"), "{error}");
     world.ok(&["import", "other/.vsecure", "--env", "development", "--from-env", "staging"]);
     assert_eq!(world.get("development/A"), "staged");
     assert!(other(&["audit:logs"]).contains("exported"), "the other store's log says who took its values");

@@ -56,17 +56,16 @@ pub struct Entries {
 }
 
 impl Opener {
-    /// What `folder` is, by what lies in it; none if that doesn't tell.
+    /// How the names of the entries in `folder` end; none if there are none, or of both kinds.
     pub fn ending_in(folder: &Path) -> Option<&'static str> {
-        let mut found = Found::default();
-        for ending in ["gpg", "age"] {
+        let is_there = |ending: &&str| {
+            let mut found = Found::default();
             // A folder that can't be read is told of when it is read in earnest.
             let _ = collect(folder, folder, ending, &mut found);
-            if !found.files.is_empty() {
-                return Some(ending);
-            }
-        }
-        None
+            !found.files.is_empty()
+        };
+        let mut there = ["gpg", "age"].into_iter().filter(is_there);
+        there.next().filter(|_| there.next().is_none())
     }
 
     const fn ending(&self) -> &'static str {

@@ -55,11 +55,17 @@ pub fn run(app: &App, args: ImportArgs) -> anyhow::Result<()> {
         requests.push((batch.message, incoming(&args, batch.items, &mut gathered.skipped)?));
     }
     let writing = app.writing(&args.write);
+    if args.from.history && writing.no_commit {
+        let what = "a version is a commit, and the settings say that none is to be made";
+        return Err(CommandError::usage(what, "vsecure config:set commit true").into());
+    }
     let imported = match requests.as_slice() {
         [(None, only)] => vault.import(only, &writing)?,
         _ => import_history(&vault, requests, &writing)?,
     };
     app.tell_notices(&vault);
+    let mut told = BTreeSet::new();
+    gathered.skipped.retain(|skipped| told.insert(skipped.clone()));
     tell(app, &args, &imported, &gathered.skipped)
 }
 
@@ -290,8 +296,14 @@ fn incoming(
         let existing = if item.goes_on { Existing::Update } else { existing };
         requests.push(Incoming { create, dates: item.dates, existing });
     }
-    skipped.dedup();
-    Ok(requests)
+    let mut paths = BTreeSet::new();
+    match requests.iter().find(|request| !paths.insert(&request.create.path)) {
+        Some(twice) => {
+            let source = ImportError::Collision { name: twice.create.path.to_string() };
+            Err(CommandError::Import { path: args.file.clone(), source })
+        }
+        None => Ok(requests),
+    }
 }
 
 fn name_of(args: &ImportArgs, key: &str) -> Result<SecretName, CommandError> {
@@ -312,6 +324,10 @@ fn import_history(
     let mut all = Imported { outcomes: Vec::new(), skipped: Vec::new() };
     let mut begun: BTreeSet<SecretPath> = BTreeSet::new();
     let trial = Writing { dry_run: true, ..writing.clone() };
+    // All that there will be, for what can only be seen together.
+    let newest: BTreeMap<SecretPath, Incoming> =
+        batches.iter().flat_map(|(_, requests)| requests).map(|it| (it.create.path.clone(), it.clone())).collect();
+    vault.import(&newest.into_values().collect::<Vec<_>>(), &trial)?;
     let mut steps = Vec::new();
     for (message, mut requests) in batches {
         let tried = vault.import(&requests, &trial)?;
