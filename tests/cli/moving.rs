@@ -283,6 +283,28 @@ fn a_store_of_passage_moves_in() {
 }
 
 #[test]
+fn a_history_with_merges_and_deletions_brings_each_value_once() {
+    let world = passage_store();
+    world.sh("cd $HOME/.passage/store
+         put() { age -e -R .age-recipients -o $1.age; git add .; git commit -q -m \"$1\" --date=$2; }
+         git checkout -q -b side; echo from-side | put note 2024-07-01T00:00:00Z
+         git checkout -q main; echo from-main | put db/password 2024-07-02T00:00:00Z
+         git merge -q --no-edit side
+         echo first | put back 2020-01-01T00:00:00Z; git rm -q back.age; git commit -q -m gone
+         echo again | put back 2024-08-01T00:00:00Z");
+    let before = world.commits();
+    world.ok(&["import", "../home/.passage/store", "--env", "production", "--history"]);
+    // Three values of the password, two of the note, two of the one that went and came back.
+    assert_eq!(world.commits(), before + 7);
+    let count = |name: &str| world.json(&["versions", name])["versions"].as_array().unwrap().len();
+    assert_eq!((count("production/db/password"), count("production/note"), count("production/back")), (3, 2, 2));
+    assert_eq!((world.get("production/note"), world.get("production/back")), ("from-side".into(), "again".into()));
+    // Without its history a secret is as old as its file is, which was made anew.
+    world.ok(&["import", "../home/.passage/store", "--env", "staging"]);
+    assert_eq!(world.json(&["describe", "staging/back"])["created_at"], "2024-08-01T00:00:00Z");
+}
+
+#[test]
 fn another_store_of_ours_moves_in() {
     let world = World::with_store();
     world.sh("mkdir other && cd other && git init -q && vsecure init");
