@@ -2,7 +2,7 @@
 # Measures the budgets that concern the store, each beside its named peer in one run, and prints a table; ends with 1 if one is missed.
 # Whole processes, medians; commands that are compared run in turns, so that what else the machine does falls on all of them alike.
 #
-#   benches/run.sh [BUDGET...]     all, or those named: get-one get-many write-folders write-flat write-files rekey read list versions
+#   benches/run.sh [BUDGET...]     all, or those named: get-one get-many write-folders write-flat write-files rekey programs list versions
 #   BENCH_DIR=DIR                  keeps the stores there, and uses those that it finds; without it they are made and removed (1.5 GB)
 #   BENCH_RUNS=N                   how often each quick command is run; 50 by default
 #   PASSAGE=FILE                   passage's src/password-store.sh (https://github.com/FiloSottile/passage), if `passage` is not on the path
@@ -106,11 +106,22 @@ rekey() {
     row "re-encrypt 1 000 secrets / passage reencrypt" 0.05 "$ours" "$ours" "$theirs" "$theirs"
 }
 
-# Until there is `exec`: all it does before its child starts.
-read() {
-    store many "${many[@]}"
-    local all; all=$(for ((i = 0; i < 20; i++)); do "$bench" read "$dir/many" 100; done | sort -n)
-    row "exec: 100 secrets of 20 readers, read by the library (ms)" 15 "$(sed -n 10p <<< "$all")" "$(sed -n 1p <<< "$all")"
+# What `exec` adds to its child; and `scan`, which looks for each value in about ten disguises, beside git looking for the values as they are. For that there is no
+# promise: the limit only tells when it becomes another order of work.
+programs() {
+    store programs --secrets 100 --readers 20 --batch 100 --files 2000
+    measure --runs "$runs" "$vsecure exec --env production -- true" "env true"
+    row "exec: 100 secrets of 20 readers, over the child's time (ms)" 15 \
+        "$(awk -v all="${t[0]}" -v child="${t[2]}" 'BEGIN { print all - child }')" "$(awk -v all="${t[1]}" -v child="${t[3]}" 'BEGIN { print all - child }')"
+    (umask 077; "$vsecure" export --env production --format docker-env | cut -d= -f2- > "$dir/programs/values")
+    cat > "$dir/programs/grep" <<END
+#!/bin/sh
+git grep -q -F -f '$dir/programs/values'; [ \$? = 1 ]
+END
+    chmod +x "$dir/programs/grep"
+    measure --runs "$((runs / 2))" "$vsecure scan" "$dir/programs/grep"
+    row "scan: 100 values in their disguises / git grep -F -f" 5
+    rm "$dir/programs/values"
 }
 
 list() {
@@ -140,7 +151,7 @@ versions() {
 echo "# $(uname -srm), $(nproc) cores, $(df --output=fstype "$dir" | tail -1); load $(cut -d' ' -f1 /proc/loadavg)"
 echo "# $("$vsecure" --version); $(rage --version); age $(age --version); passage; $(git --version)"
 printf '%-62s %9s %9s %9s %9s %8s\n' budget 'ours ms' 'peer ms' measured 'of least' 'at most'
-for budget in "${@:-get-one get-many write-folders write-flat write-files rekey read list versions}"; do
+for budget in "${@:-get-one get-many write-folders write-flat write-files rekey programs list versions}"; do
     for one in $budget; do "$one"; done
 done
 exit "$missed"

@@ -14,13 +14,6 @@ use clap::{Args, Parser};
 enum Bench {
     /// Make a repository with a store in DIR/project, and its key, trust and git configuration in DIR/home
     Build(Build),
-    /// Read the first N secrets of a store in one go, and print the milliseconds
-    Read {
-        /// As given to `build`
-        dir: PathBuf,
-        /// How many
-        count: usize,
-    },
     /// Encrypt all N secrets of a store with newcomers anew, in one durable commit, and print the milliseconds
     Rekey {
         /// As given to `build`
@@ -80,7 +73,6 @@ struct Build {
 fn main() -> anyhow::Result<()> {
     match Bench::parse() {
         Bench::Build(build) => import::build(&build),
-        Bench::Read { dir, count } => rekey::read(&dir, count).map(|time| println!("{:.3}", time.as_secs_f64() * 1e3)),
         Bench::Rekey { dir, count } => {
             rekey::rekey(&dir, count).map(|time| println!("{:.3}", time.as_secs_f64() * 1e3))
         }

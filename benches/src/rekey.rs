@@ -21,18 +21,6 @@ fn unlocked(dir: &Path) -> anyhow::Result<Vault> {
     Ok(vault)
 }
 
-/// Reads the first `count` secrets, the opening of the store included: how long it took.
-pub fn read(dir: &Path, count: usize) -> anyhow::Result<Duration> {
-    let start = Instant::now();
-    let vault = unlocked(dir)?;
-    let paths = vault.paths_unverified();
-    ensure!(paths.len() >= count, "the store has no more than {} secrets", paths.len());
-    for path in paths.iter().take(count) {
-        vault.get(path)?;
-    }
-    Ok(start.elapsed())
-}
-
 /// Encrypts every secret anew for those who may read it, in one commit, the opening of the store included: how long it took. Of how
 /// many secrets it has to be is checked.
 pub fn rekey(dir: &Path, count: usize) -> anyhow::Result<Duration> {
