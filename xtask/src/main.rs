@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 const HELP: &str = "\
 cargo xtask tools                      the packages of npm and PyPI that tests need, into tests/tools
 cargo xtask test                       every test: the library's, the command's, the documents'
-cargo xtask torture                    kills, failing calls, parallel writers, leaks, hostile files, fuzzing, at full length
+cargo xtask torture                    kills, failing calls, parallel writers, leaks, hostile files, fuzzing, budgets, at full length
 cargo xtask torture --replay NAME:N    the point N of the scenario NAME again, such as update:37
 cargo xtask fuzz [SECONDS]             every fuzz target for so long, 60 seconds when not said";
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::{cargo, fuzz};
 
@@ -25,7 +26,7 @@ pub struct Row {
 type Tried = (Vec<Row>, Result<(), String>);
 
 /// The stages, in the order of the table. Each runs to its end, whatever the others find.
-const STAGES: [fn() -> Tried; 2] = [store, fuzzing];
+const STAGES: [fn() -> Tried; 3] = [store, fuzzing, budgets];
 
 /// Kills, failing calls, parallel writers, leaks, hostile files: tests of the command, in their long form.
 fn store() -> Tried {
@@ -55,6 +56,35 @@ fn fuzzing() -> Tried {
     let count = result.as_ref().map_or(0, |executions| usize::try_from(*executions).unwrap_or(usize::MAX));
     let row = Row { name: "executions fuzzed".to_owned(), count, failures: usize::from(result.is_err()) };
     (vec![row], result.map(drop))
+}
+
+/// The budgets, each measured beside its named peer; one that is missed is a failure.
+#[expect(clippy::print_stdout, reason = "what was measured is shown")]
+fn budgets() -> Tried {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("benches").join("run.sh");
+    let measured = Command::new(&script).stderr(Stdio::inherit()).output();
+    let printed = match &measured {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) => return (vec![], Err(format!("{}: {error}", script.display()))),
+    };
+    println!("{printed}");
+    let (count, missed) = verdicts(&printed);
+    let whole = measured.is_ok_and(|output| output.status.success());
+    let result = match (whole, missed) {
+        (true, 0) => Ok(()),
+        (_, 0) => Err("benches/run.sh could not measure everything".to_owned()),
+        (_, missed) => {
+            Err(format!("{missed} budgets missed: docs/performance.md says what bounds those that are known"))
+        }
+    };
+    (vec![Row { name: "budgets".to_owned(), count, failures: missed }], result)
+}
+
+/// How many budgets were measured, and how many of them missed, by the last word of each line.
+fn verdicts(printed: &str) -> (usize, usize) {
+    let last_words = printed.lines().filter_map(|line| line.split_whitespace().next_back());
+    let verdicts: Vec<&str> = last_words.filter(|word| ["met", "MISSED"].contains(word)).collect();
+    (verdicts.len(), verdicts.iter().filter(|verdict| **verdict == "MISSED").count())
 }
 
 /// Runs every stage and prints the table.
@@ -122,6 +152,14 @@ pub fn print_table(rows: &[Row]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn budgets_are_counted_by_their_verdicts() {
+        let printed =
+            "# machine\nbudget    ours at most\nget / rage -d   1.2  1.5  met\nupdate / insert 0.3 0.2  MISSED\n";
+        assert_eq!(verdicts(printed), (2, 1));
+        assert_eq!(verdicts(""), (0, 0));
+    }
 
     #[test]
     fn rows_are_read_as_tests_write_them() {
