@@ -1,11 +1,11 @@
 //! The work tree's files: read and replaced without following a link anywhere beneath the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::folder::Folder;
+use super::folder::{ByFolder, Folder};
 use super::{Store, StoreError, StorePath};
 
 /// What is below a folder.
@@ -78,8 +78,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotPlain`], [`StoreError::TooLarge`], or the operating system's.
     pub fn read(&self, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(folder) = Folder::of(&self.root, path)? else { return Ok(None) };
-        folder.read(path.split_last().1, max, path)
+        read(&self.root, path, max)
+    }
+
+    /// As [`Store::read`], of many: what came of each.
+    pub fn read_many(&self, paths: &[StorePath], max: u64) -> Vec<Result<Option<Vec<u8>>, StoreError>> {
+        let root = &self.root;
+        let files = ByFolder::new(paths.iter().cloned().zip(0usize..));
+        let read = files.map(|path, files| {
+            let folder = Folder::of(root, path);
+            let read = |path: &StorePath| match &folder {
+                Ok(Some(folder)) => folder.read(path.split_last().1, max, path),
+                Ok(None) => Ok(None),
+                // By itself, so that the error is about this file.
+                Err(_) => read(root, path, max),
+            };
+            files.iter().map(|(path, number)| (*number, read(path))).collect::<Vec<_>>()
+        });
+        let mut read: Vec<_> = read.into_iter().flatten().collect();
+        read.sort_by_key(|(number, _)| *number);
+        read.into_iter().map(|(_, read)| read).collect()
     }
 
     /// Everything below `folder`; names that begin with a dot are not the store's and are left out.
@@ -169,4 +187,9 @@ impl Store {
     pub(super) fn absolute(&self, path: &StorePath) -> PathBuf {
         path.segments().fold(self.root.clone(), |folder, segment| folder.join(segment))
     }
+}
+
+fn read(root: &Path, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(folder) = Folder::of(root, path)? else { return Ok(None) };
+    folder.read(path.split_last().1, max, path)
 }

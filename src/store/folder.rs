@@ -154,33 +154,47 @@ impl Folder {
     }
 }
 
-/// What there is to do with files, by the folders that they are in.
+/// What there is to do with files, by the folders that they are in; of a large folder, in parts.
 pub(super) struct ByFolder<T>(Vec<Vec<(StorePath, T)>>);
 
 impl<T: Sync> ByFolder<T> {
+    pub(super) fn new(items: impl IntoIterator<Item = (StorePath, T)>) -> Self {
+        let mut folders: BTreeMap<Option<String>, Vec<Vec<(StorePath, T)>>> = BTreeMap::new();
+        for (path, item) in items {
+            let parts = folders.entry(path.split_last().0.map(str::to_owned)).or_default();
+            match parts.last_mut().filter(|part| part.len() < MANY) {
+                Some(part) => part.push((path, item)),
+                None => parts.push(vec![(path, item)]),
+            }
+        }
+        Self(folders.into_values().flatten().collect())
+    }
+
     /// All of them, one folder after the other.
     pub(super) fn iter(&self) -> impl Iterator<Item = &(StorePath, T)> {
         self.0.iter().flatten()
     }
 
-    pub(super) fn new(items: impl IntoIterator<Item = (StorePath, T)>) -> Self {
-        let mut folders: BTreeMap<Option<String>, Vec<(StorePath, T)>> = BTreeMap::new();
-        for (path, item) in items {
-            folders.entry(path.split_last().0.map(str::to_owned)).or_default().push((path, item));
+    /// Does `work` for each folder, given one of the paths in it and all of them. What came of it, in the order of [`ByFolder::iter`].
+    pub(super) fn map<R: Send>(&self, work: impl Fn(&StorePath, &[(StorePath, T)]) -> R + Sync) -> Vec<R> {
+        let work = |files: &Vec<(StorePath, T)>| files.first().map(|(path, _)| work(path, files));
+        if self.are_many() {
+            self.0.par_iter().filter_map(work).collect()
+        } else {
+            self.0.iter().filter_map(work).collect()
         }
-        Self(folders.into_values().collect())
     }
 
-    /// Does `work` for each folder, given one of the paths in it and all of them, until one fails.
+    /// As [`ByFolder::map`], until one fails.
     pub(super) fn each(
         &self,
         work: impl Fn(&StorePath, &[(StorePath, T)]) -> Result<(), StoreError> + Sync,
     ) -> Result<(), StoreError> {
         let work = |files: &Vec<(StorePath, T)>| files.first().map_or(Ok(()), |(path, _)| work(path, files));
-        if self.0.iter().map(Vec::len).sum::<usize>() > MANY {
-            self.0.par_iter().try_for_each(work)
-        } else {
-            self.0.iter().try_for_each(work)
-        }
+        if self.are_many() { self.0.par_iter().try_for_each(work) } else { self.0.iter().try_for_each(work) }
+    }
+
+    fn are_many(&self) -> bool {
+        self.iter().nth(MANY).is_some()
     }
 }

@@ -307,18 +307,15 @@ impl Vault {
 
     /// Reads and verifies `sidecars`, in their order.
     fn verified(&self, sidecars: Vec<SidecarFile>) -> Vec<Result<Signed, VaultError>> {
-        let read = sidecars.into_iter().map(|found| {
-            let bytes = self.store.read(&found.file, MAX_SIDECAR_BYTES as u64)?;
-            Ok((found, bytes.unwrap_or_default()))
-        });
-        let read: Vec<Result<_, VaultError>> = read.collect();
+        let files: Vec<StorePath> = sidecars.iter().map(|found| found.file.clone()).collect();
+        let read = self.store.read_many(&files, MAX_SIDECAR_BYTES as u64);
+        let read: Vec<_> = sidecars.into_iter().zip(read).collect();
         // Verifying is what takes time, and each file is by itself.
         let authority = &self.authority;
         let verified: Vec<Result<Signed, VaultError>> = read
             .into_par_iter()
-            .map(|read| {
-                let (SidecarFile { file, path, .. }, bytes) = read?;
-                Signed::verify(authority, bytes, &path).map_err(|flaw| refused(&file, flaw))
+            .map(|(SidecarFile { file, path, .. }, bytes)| {
+                Signed::verify(authority, bytes?.unwrap_or_default(), &path).map_err(|flaw| refused(&file, flaw))
             })
             .collect();
         let admitted = verified.into_iter().map(|result| {
