@@ -108,6 +108,9 @@ pub struct Replay {
     pub commit: String,
     /// The highest revision that the branch had before.
     pub revision: u64,
+    /// The hash of the last sidecar before it that broke nothing; none where there was none.
+    #[serde(default)]
+    pub state: Option<Digest>,
 }
 
 /// Where a trusted branch stood when it was last verified.

@@ -229,10 +229,12 @@ impl Vault {
         let policy = self.authority.reference().sha256;
         let kept = if sidecars.len() < WORTH_KEEPING { None } else { self.store.recall(MEMORY) }.unwrap_or_default();
         let memory = Memory::of(&kept, &policy);
+        let refusals = &self.refusals;
         let (known, unknown): (Vec<_>, Vec<_>) = sidecars.into_par_iter().partition_map(|found| {
             match memory.sidecar(&found.file, found.stamp.as_ref(), wanted) {
-                Some(sidecar) => Either::Left((found.file, sidecar)),
-                None => Either::Right(found),
+                // What a trusted branch refuses is judged by its bytes.
+                Some(sidecar) if !refusals.contains_key(&found.path) => Either::Left((found.file, sidecar)),
+                _ => Either::Right(found),
             }
         });
         let stamps: Vec<Option<Stamp>> = unknown.iter().map(|found| found.stamp).collect();
@@ -249,10 +251,8 @@ impl Vault {
             let again: Vec<StorePath> = known.iter().map(|(file, _)| file.clone()).collect();
             self.store.keep(MEMORY, &memory::keep(&memory, &again, &fresh, &policy));
         }
-        let mut all = Vec::with_capacity(known.len() + verified.len());
-        for result in known.into_iter().map(|(_, sidecar)| self.demand_not_replayed(&sidecar).map(|()| sidecar)) {
-            result.map_or_else(|error| faults.push(error), |sidecar| all.push(sidecar));
-        }
+        let mut all: Vec<Sidecar> = known.into_iter().map(|(_, sidecar)| sidecar).collect();
+        all.reserve(verified.len());
         for result in verified {
             result.map_or_else(|error| faults.push(error), |signed| all.push(signed.sidecar));
         }
@@ -320,7 +320,7 @@ impl Vault {
             .collect();
         let admitted = verified.into_iter().map(|result| {
             let signed = self.admit(result?)?;
-            self.demand_not_replayed(&signed.sidecar)?;
+            self.demand_not_replayed(&signed)?;
             Ok(signed)
         });
         admitted.collect()

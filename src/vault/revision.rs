@@ -59,7 +59,7 @@ impl Vault {
         };
         let signed = self.valid(file, path)?;
         if files.is_work_tree() {
-            self.demand_not_replayed(&signed.sidecar)?;
+            self.demand_not_replayed(&signed)?;
         }
         Ok(Some(signed))
     }

@@ -2,11 +2,11 @@
 //!
 //! Only the trusted remote branch moves the pins. Local branches are the user's own: amending, rebasing and switching them raises no
 //! alarm here. A path that breaks a rule of [`step`] is refused by name wherever the commit that broke it is contained, until it has a
-//! revision above the highest that was seen.
+//! revision above the highest that was seen, or the very bytes of that one again: where those are back, nothing is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Acceptance, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar};
+use crate::model::{Acceptance, Digest, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar};
 use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
 use crate::store::{CommitId, Store, StoreError, StorePath, Tree};
 
@@ -20,6 +20,37 @@ const MAX_JUMP: u64 = 1000;
 
 /// Paths that are refused, and by which commit's doing.
 pub(super) type Refusals = BTreeMap<SecretPath, Replay>;
+
+/// A policy with its acceptance list: by which a state counts.
+pub(super) struct Judge {
+    authority: Authority,
+    accepted: Acceptance,
+}
+
+impl Judge {
+    pub(super) const fn new(authority: Authority, accepted: Acceptance) -> Self {
+        Self { authority, accepted }
+    }
+
+    /// That of the store in `commit`, if the chain of `now` goes on from it.
+    pub(super) fn before(now: &Self, store: &Store, commit: &CommitId) -> Result<Option<Self>, StoreError> {
+        let Some(tree) = tree_on_the_way(store, commit)? else { return Ok(None) };
+        let verified = now.authority.chain().summary();
+        let Ok(chain) = authority::load(&tree, &|_| vec![verified.clone()]) else { return Ok(None) };
+        if !verified.epochs.starts_with(&chain.summary().epochs) {
+            return Ok(None);
+        }
+        let accepted = authority::acceptance(&tree, chain.policy()).unwrap_or_default();
+        Ok(Some(Self::new(Authority::of(chain), accepted)))
+    }
+
+    /// The sidecar of `path` in `tree`, if it counts.
+    fn counting(&self, tree: Option<&Tree<'_>>, file: &StorePath, path: &SecretPath) -> Option<Signed> {
+        let bytes = tree?.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default()?;
+        let signed = Signed::verify(&self.authority, bytes, path).ok()?;
+        (signed.by_right || self.accepted.contains(&signed.digest)).then_some(signed)
+    }
+}
 
 /// What looking at the trusted branches came to.
 #[derive(Debug, Default)]
@@ -105,16 +136,13 @@ fn advanced(
         demand_no_fall(store, pins, reference, before, &chain)?;
     }
     demand_nothing_dropped(store, pins, reference, &way, &chain)?;
-    let authority = Authority::of(chain);
-    let accepted = authority::acceptance(&tree, authority.policy())?;
+    let accepted = authority::acceptance(&tree, chain.policy())?;
+    let judge = Judge::new(Authority::of(chain), accepted);
     let mut refused = before.map(|before| before.refused.clone()).unwrap_or_default();
-    let mut from = before.map(|before| before.commit.parse()).transpose()?;
-    for commit in way {
-        if let Some(from) = from.replace(commit) {
-            step(store, (&authority, &accepted), &from, &commit, &mut refused)?;
-        }
+    if let Some(before) = before {
+        walk(store, &judge, &before.commit.parse()?, &way, &mut refused)?;
     }
-    let chain = authority.chain();
+    let chain = judge.authority.chain();
     let policy = store.tree_of(tip)?.read(&layout::epoch(chain.policy().epoch), MAX_POLICY_BYTES as u64)?;
     let list = authority::acceptance_file(&tree, chain.policy())?;
     if let Some(policy) = policy {
@@ -207,11 +235,29 @@ fn tree_on_the_way<'a>(store: &'a Store, commit: &CommitId) -> Result<Option<Tre
     }
 }
 
-/// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
-/// as good as gone: nobody who has no right raises a number.
-pub(super) fn step(
+/// Compares each step of the way from `from`, where a trusted branch stood, by the policy that it has now. The state where it stood counted by
+/// the policy of that time: who is removed together with a replay has not taken back what they signed when they had the right.
+pub(super) fn walk(
     store: &Store,
-    (authority, accepted): (&Authority, &Acceptance),
+    judge: &Judge,
+    from: &CommitId,
+    way: &[CommitId],
+    refused: &mut Refusals,
+) -> Result<(), VaultError> {
+    let mut then = Judge::before(judge, store, from)?;
+    let mut at = from;
+    for commit in way {
+        step(store, (judge, then.take().as_ref()), at, commit, refused)?;
+        at = commit;
+    }
+    Ok(())
+}
+
+/// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
+/// as good as gone: nobody who has no right raises a number. Where there is a judge of `then`, what counts by that did count in `a`.
+fn step(
+    store: &Store,
+    (judge, then): (&Judge, Option<&Judge>),
     a: &CommitId,
     b: &CommitId,
     refused: &mut Refusals,
@@ -219,20 +265,17 @@ pub(super) fn step(
     let (before, after) = (tree_on_the_way(store, a)?, tree_on_the_way(store, b)?);
     for file in store.changed(a, b)? {
         let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
-        let signed = |tree: &Option<Tree<'_>>| -> Option<Signed> {
-            let file: &StorePath = &file;
-            let bytes = tree.as_ref()?.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default();
-            let signed = bytes.and_then(|bytes| Signed::verify(authority, bytes, &path).ok());
-            signed.filter(|signed| signed.by_right || accepted.contains(&signed.digest))
-        };
         let known = refused.get(&path);
         let seen = known.map_or(0, |replay| replay.revision);
+        let old = judge.counting(before.as_ref(), &file, &path);
+        let old = old.or_else(|| then?.counting(before.as_ref(), &file, &path));
         // What leapt is refused, and nothing has to pass it.
-        let old = signed(&before).filter(|old| known.is_none() || !leaps(seen, old.sidecar.revision));
-        let new = signed(&after);
+        let old = old.filter(|old| known.is_none() || !leaps(seen, old.sidecar.revision));
+        let new = judge.counting(after.as_ref(), &file, &path);
         let mut floor = seen.max(old.as_ref().map_or(0, |old| old.sidecar.revision.get()));
         let follows = match (&old, &new) {
             (_, None) => floor == 0,
+            (_, Some(new)) if known.is_some_and(|replay| is_back(replay, new.sidecar.revision, &new.digest)) => true,
             (_, Some(new)) if new.sidecar.revision.get() <= seen || leaps(floor, new.sidecar.revision) => false,
             (None, Some(_)) => true,
             (Some(old), Some(new)) => follows(old, new),
@@ -244,10 +287,16 @@ pub(super) fn step(
         if follows {
             refused.remove(&path);
         } else {
-            refused.entry(path).or_insert_with(|| Replay { commit: b.to_string(), revision: floor }).revision = floor;
+            let first = || Replay { commit: b.to_string(), revision: floor, state: old.map(|old| old.digest) };
+            refused.entry(path).or_insert_with(first).revision = floor;
         }
     }
     Ok(())
+}
+
+/// Whether a state is, byte for byte, the one that was lost, and no later one was seen since.
+fn is_back(replay: &Replay, revision: Revision, digest: &Digest) -> bool {
+    revision.get() == replay.revision && replay.state.as_ref() == Some(digest)
 }
 
 /// Whether `revision` is further from the one seen before than any honest step: numbers would run out.
@@ -281,9 +330,9 @@ impl Vault {
         Ok(None)
     }
 
-    /// That `sidecar`, read from the work tree, is no older state that was put back on a trusted branch.
-    pub(super) fn demand_not_replayed(&self, sidecar: &Sidecar) -> Result<(), VaultError> {
-        self.replayed(&sidecar.path, Some(sidecar.revision), None)
+    /// That `signed`, read from the work tree, is no older state that was put back on a trusted branch.
+    pub(super) fn demand_not_replayed(&self, signed: &Signed) -> Result<(), VaultError> {
+        self.replayed(&signed.sidecar.path, Some(signed), None)
     }
 
     /// That there is no `path` because there never was, and not because a trusted branch lost it.
@@ -292,10 +341,13 @@ impl Vault {
     }
 
     /// In the commit `tip`, or else in HEAD.
-    fn replayed(&self, path: &SecretPath, revision: Option<Revision>, tip: Option<CommitId>) -> Result<(), VaultError> {
-        let stays = |replay: &&Replay| {
-            revision.is_none_or(|revision| revision.get() <= replay.revision || leaps(replay.revision, revision))
+    fn replayed(&self, path: &SecretPath, state: Option<&Signed>, tip: Option<CommitId>) -> Result<(), VaultError> {
+        let mended = |replay: &Replay, state: &Signed| {
+            let revision = state.sidecar.revision;
+            is_back(replay, revision, &state.digest)
+                || (revision.get() > replay.revision && !leaps(replay.revision, revision))
         };
+        let stays = |replay: &&Replay| !state.is_some_and(|state| mended(replay, state));
         let Some(replay) = self.refusals.get(path).filter(stays) else { return Ok(()) };
         let commit: CommitId = replay.commit.parse()?;
         let tip = tip.map_or_else(|| self.store.head(), |tip| Ok(Some(tip)))?;
@@ -322,8 +374,7 @@ impl Vault {
         for path in self.refusals.keys() {
             let file = files.read(&layout::sidecar(path), MAX_SIDECAR_BYTES as u64).unwrap_or_default();
             let signed = file.and_then(|file| Signed::verify(&self.authority, file, path).ok());
-            let revision = signed.map(|signed| signed.sidecar.revision);
-            match self.replayed(path, revision, tip) {
+            match self.replayed(path, signed.as_ref(), tip) {
                 Err(error @ VaultError::Refused { .. }) => found.push(error),
                 other => other?,
             }

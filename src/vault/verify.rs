@@ -18,7 +18,7 @@ use super::files::Files;
 use super::grants::{self, Grants};
 use super::rekey::same_holders;
 use super::revision::{MAX_AGE_FILE_BYTES, Signed, unseal};
-use super::trust::{Refusals, step};
+use super::trust::{Judge, Refusals, walk};
 use super::{Flaw, Standing, Trust, Vault, VaultError, VaultOptions, judge, known, layout};
 
 /// How much a finding matters.
@@ -177,7 +177,7 @@ impl Vault {
         match from {
             Some(from) => {
                 let accepted = authority::acceptance(&tree, readers.policy()).unwrap_or_default();
-                result.findings.extend(steps(&store, (&readers, &accepted), &from, &head)?);
+                result.findings.extend(steps(&store, &Judge::new(readers, accepted), &from, &head)?);
             }
             None => result
                 .unchecked
@@ -277,7 +277,8 @@ impl Vault {
             return Ok(());
         };
         if self.store.has_commit(&from)? && self.store.contains(&to, &from)? {
-            check.result.findings.extend(steps(&self.store, (&self.authority, self.accepted()?), &from, &to)?);
+            let judge = Judge::new(self.authority.clone(), self.accepted()?.clone());
+            check.result.findings.extend(steps(&self.store, &judge, &from, &to)?);
         } else if range.is_some() {
             check.result.unchecked.push("the range: its end does not contain its beginning".to_owned());
         }
@@ -477,18 +478,9 @@ fn drift(policy: &Policy, signed: &Signed, grants: &[&Grant]) -> Vec<Finding> {
 }
 
 /// What the steps from `from` to `to` break of what holds on a trusted branch.
-fn steps(
-    store: &Store,
-    policy: (&Authority, &Acceptance),
-    from: &CommitId,
-    to: &CommitId,
-) -> Result<Vec<Finding>, VaultError> {
+fn steps(store: &Store, judge: &Judge, from: &CommitId, to: &CommitId) -> Result<Vec<Finding>, VaultError> {
     let mut refused = Refusals::new();
-    let mut at = *from;
-    for commit in store.first_parents(from, to)? {
-        step(store, policy, &at, &commit, &mut refused)?;
-        at = commit;
-    }
+    walk(store, judge, from, &store.first_parents(from, to)?, &mut refused)?;
     let told = refused.into_iter().map(|(path, replay)| {
         let message = format!(
             "commit {:.10} put an older state of {path} back, left it out, or forgot somebody who could read it (revision {} came before)",

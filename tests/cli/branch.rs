@@ -65,13 +65,63 @@ fn an_older_signed_pair_put_back_is_refused_by_name_until_a_newer_revision() {
     assert_eq!(world.ok(&["get", "production/A", "--at", "HEAD~1"]), "two");
     let run = world.run(&["update", "A", "three"]);
     assert_eq!(run.code, 6, "nothing is built upon it: {}", run.err);
-    // The proper state again, by git, then a newer one.
+    // Another state of the number that was seen is not that one: it would have to be passed.
+    let other = world.copy();
+    other.git(&["reset", "-q", "--hard", "HEAD~2"]);
+    let mut amended = other.command("vsecure");
+    amended.args(["update", "A", "two, otherwise"]).env("HOME", &other.home);
+    assert_eq!(World::run_command(amended, b"").code, 0);
+    for name in ["A.age", "A.yaml"] {
+        let place = format!("secrets/production/{name}");
+        fs::copy(other.file(&place), world.file(&place)).unwrap();
+    }
+    assert!(world.refused(6, &["get", "A"]).contains("older state"));
+    // The very state that was seen, by git: nothing is lost, neither before nor after it is published.
     world.git(&["checkout", "HEAD~1", "--", ".vsecure/secrets/production"]);
+    assert_eq!(world.get("A"), "two");
     world.git(&["commit", "-q", "-m", "Undo"]);
     world.git(&["push", "-q"]);
-    look(&world);
-    let error = world.refused(6, &["get", "A"]);
-    assert!(error.contains("older state"), "the revision that was seen must be passed: {error}");
+    assert_eq!(world.get("A"), "two");
+    world.ok(&["update", "A", "three"]);
+    world.git(&["push", "-q"]);
+    assert_eq!((world.get("A"), world.run(&["verify"]).code), ("three".to_owned(), 0));
+}
+
+#[test]
+fn deleting_everything_and_taking_that_back_costs_nobody_anything() {
+    let secrets = [("production/A", "one"), ("production/B", "b"), ("staging/C", "c")];
+    for at_once in [true, false] {
+        let (world, remote) = with_remote(&secrets);
+        let attacker = attackers_clone(&world, &remote);
+        world.git_in(&attacker, &["rm", "-q", "-r", ".vsecure/secrets"]);
+        world.git_in(&attacker, &["commit", "-q", "-m", "Gone"]);
+        if !at_once {
+            world.git_in(&attacker, &["push", "-q", "origin", "HEAD:main"]);
+            world.git(&["pull", "-q"]);
+            look(&world);
+            assert!(world.refused(6, &["get", "production/A"]).contains("or lost it"));
+        }
+        world.git_in(&attacker, &["revert", "--no-edit", "HEAD"]);
+        world.git_in(&attacker, &["push", "-q", "origin", "HEAD:main"]);
+        world.git(&["pull", "-q"]);
+        for (path, value) in secrets {
+            assert_eq!(world.get(path), value, "at once: {at_once}");
+        }
+        let verified = world.run(&["verify"]);
+        assert_eq!(verified.code, 0, "{}", verified.out);
+        let range = world.run(&["verify", "HEAD~2..HEAD"]);
+        assert_eq!(range.code, 0, "{}", range.out);
+        world.ok(&["update", "production/A", "two"]);
+        // An older one is no such thing.
+        let old = world.git(&["rev-parse", "HEAD~1"]);
+        world.git(&["push", "-q"]);
+        look(&world);
+        world.git(&["checkout", "-q", old.trim(), "--", ".vsecure/secrets"]);
+        world.git(&["commit", "-q", "-m", "Old"]);
+        world.git(&["push", "-q"]);
+        look(&world);
+        assert!(world.refused(6, &["get", "production/A"]).contains("put an older state back"));
+    }
 }
 
 #[test]

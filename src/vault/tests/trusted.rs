@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Revision, Version};
-use crate::policy::Edit;
+use crate::policy::{Edit, StoreClaim};
 
 impl World {
     fn git(&self, arguments: &[&str]) -> String {
@@ -43,6 +43,32 @@ fn who_forgets_that_somebody_knows_a_value_is_refused_whatever_number_it_has() {
     assert!(world.vault_as("alice").get(&path()).is_ok(), "what is local is the user's own");
     world.publish();
     assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
+    world.adopt();
+    world.publish();
+    assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+}
+
+#[test]
+fn a_replay_over_what_a_removed_member_signed_is_one_also_where_both_come_at_once() {
+    let world = World::new();
+    world.create();
+    world.publish();
+    let old = world.git(&["rev-parse", "HEAD"]);
+    let update = Update { value: Some(secret("two")), ..Update::of(path()) };
+    world.vault_as("will").update(&update, &Writing::default()).unwrap();
+    world.publish();
+    // Somebody puts the old state back, and an admin who never saw the newer one removes its author.
+    world.git(&["checkout", "-q", &old, "--", ".vsecure/secrets"]);
+    world.git(&["commit", "-q", "-m", "By hand"]);
+    let mut blind = world.options();
+    blind.look = false;
+    blind.pins = Some(Pins::in_directory(world.folder.path().join("blind")));
+    blind.claim = Some(StoreClaim { id: world.vault_as("alice").id(), epoch: None });
+    let mut blind = Vault::open(blind).unwrap();
+    blind.unlock(vec![world.identity("alice").clone()]).unwrap();
+    blind.change_policy(&Edit::RemoveMember { who: "will".into() }.into(), &Writing::default()).unwrap();
+    world.publish();
+    assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "what he signed while he could was seen");
     world.adopt();
     world.publish();
     assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
