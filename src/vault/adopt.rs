@@ -121,7 +121,12 @@ impl Vault {
         let version = position.next_version().max(honest.map_or(Version::FIRST, |stated| stated.version.next()));
         let age = self.put_value(&mut sidecar, version, &adoptable.value)?;
         sidecar.exposed_to = adoptable.stated.iter().flat_map(|it| exposure(it, &sidecar.recipients)).collect();
-        if let Some(before) = position.current.as_ref().filter(|signed| !signed.sidecar.is_tombstone()) {
+        // A revision that forgot somebody is refused, and is the newest all the same: the one before it remembers them.
+        let lost = self.refusals.get(path).and_then(|replay| replay.state);
+        let known = self.counting_in_history(path)?.into_iter().map(|recorded| recorded.signed);
+        let lost = known.filter(|signed| Some(signed.digest) == lost).collect::<Vec<_>>();
+        let before = position.current.iter().chain(&lost);
+        for before in before.filter(|signed| !signed.sidecar.is_tombstone()) {
             // An equal value keeps its debt, by whatever way it comes back.
             let (before, holders) = (&before.sidecar, &sidecar.recipients);
             let carried = self.exposed_after(&position, before, &adoptable.value, holders);

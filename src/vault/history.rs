@@ -195,12 +195,17 @@ impl Vault {
     }
 
     fn newest_recorded(&self, path: &SecretPath) -> Result<Option<Recorded>, VaultError> {
-        let (revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
-        let valid = self.valid_among(&revisions)?;
-        let counting = revisions.into_iter().filter(|recorded| {
-            valid.contains(&recorded.signed.digest) && !self.leapt(path, recorded.signed.sidecar.revision)
-        });
+        let counting = self.counting_in_history(path)?.into_iter();
+        let counting = counting.filter(|recorded| !self.leapt(path, recorded.signed.sidecar.revision));
         Ok(counting.max_by_key(|recorded| recorded.signed.sidecar.revision))
+    }
+
+    /// Every revision in the branch's history that counts, whatever the work tree has, oldest first.
+    pub(super) fn counting_in_history(&self, path: &SecretPath) -> Result<Vec<Recorded>, VaultError> {
+        let (mut revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
+        let valid = self.valid_among(&revisions)?;
+        revisions.retain(|recorded| valid.contains(&recorded.signed.digest));
+        Ok(revisions)
     }
 
     /// The newest value in the branch's history that counts, whatever the work tree has; none where it was deleted, or never was. It is not

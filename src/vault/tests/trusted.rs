@@ -46,6 +46,8 @@ fn who_forgets_that_somebody_knows_a_value_is_refused_whatever_number_it_has() {
     world.adopt();
     world.publish();
     assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+    let now = world.vault_as("alice").describe(&path()).unwrap().exposed_to;
+    assert_eq!(now, exposed, "she knows it still, whoever forgot that");
 }
 
 #[test]
