@@ -1,11 +1,11 @@
 //! Branches and the way from one commit to another: what trust in a branch is checked by.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
-use git2::{DiffOptions, Oid};
+use git2::{ObjectType, Oid};
 
-use super::tree::CommitId;
+use super::tree::{CommitId, MOST_ENTRIES, Tree};
 use super::{Store, StoreError, StorePath};
 
 const REMOTE_HEAD: &str = "refs/remotes/origin/HEAD";
@@ -141,24 +141,77 @@ impl Store {
         Ok(others.filter(|parent| self.has_commit(parent).unwrap_or_default()).collect())
     }
 
-    /// The store's files that `a` and `b` have differently.
+    /// What is below `folder` in one of two trees and not in the other, or otherwise. None has nothing there, and neither has one with something else in
+    /// the folder's place.
     ///
     /// # Errors
-    /// [`StoreError`] when the repository can't be read.
-    pub fn changed(&self, a: &CommitId, b: &CommitId) -> Result<Vec<StorePath>, StoreError> {
-        let repository = self.repository()?;
-        let prefix = format!("{}/", self.git()?.prefix);
-        let mut options = DiffOptions::new();
-        options.pathspec(&prefix).disable_pathspec_match(true);
-        let tree = |commit: &CommitId| repository.find_commit(commit.0).and_then(|commit| commit.tree());
-        let diff = repository.diff_tree_to_tree(Some(&tree(a)?), Some(&tree(b)?), Some(&mut options))?;
-        let mut files: Vec<StorePath> = diff
-            .deltas()
-            .flat_map(|delta| [delta.old_file().path_bytes(), delta.new_file().path_bytes()])
-            .filter_map(|path| std::str::from_utf8(path?).ok()?.strip_prefix(&prefix)?.parse().ok())
-            .collect();
+    /// [`StoreError::TooMany`], or when the repository can't be read.
+    pub fn changed(
+        &self,
+        a: Option<&Tree<'_>>,
+        b: Option<&Tree<'_>>,
+        folder: &StorePath,
+    ) -> Result<Vec<StorePath>, StoreError> {
+        let start = |tree: Option<&Tree<'_>>| tree.map(|tree| tree.folder_id(folder)).transpose();
+        let mut folders = vec![(folder.clone(), [start(a)?.flatten(), start(b)?.flatten()])];
+        let mut files = Vec::new();
+        let mut seen = [0, 0];
+        while let Some((at, sides)) = folders.pop() {
+            for (name, sides) in self.entries_of_both(sides, &mut seen)? {
+                let Ok(path) = format!("{at}/{name}").parse::<StorePath>() else { continue };
+                let [one, other] = sides;
+                if one == other {
+                    continue;
+                }
+                let folder = |side: Option<Entry>| side.filter(|entry| entry.is_folder).map(|entry| entry.id);
+                let below = sides.map(folder);
+                if below.iter().any(Option::is_some) {
+                    folders.push((path.clone(), below));
+                }
+                if sides.iter().flatten().any(|entry| !entry.is_folder) {
+                    files.push(path);
+                }
+            }
+            if seen.iter().any(|seen| *seen > MOST_ENTRIES) {
+                return Err(StoreError::TooMany { folder: folder.to_string(), most: MOST_ENTRIES });
+            }
+        }
         files.sort_unstable();
-        files.dedup();
         Ok(files)
     }
+
+    /// What lies directly in two folders, by name; `seen` counts it for each.
+    fn entries_of_both(
+        &self,
+        folders: [Option<Oid>; 2],
+        seen: &mut [usize; 2],
+    ) -> Result<BTreeMap<String, [Option<Entry>; 2]>, StoreError> {
+        let mut both: BTreeMap<String, [Option<Entry>; 2]> = BTreeMap::new();
+        for ((side, folder), seen) in folders.into_iter().enumerate().zip(seen) {
+            let Some(folder) = folder else { continue };
+            let tree = self.repository()?.find_tree(folder)?;
+            *seen += tree.len();
+            if *seen > MOST_ENTRIES {
+                break;
+            }
+            for entry in &tree {
+                // A name that is not text is no name of ours.
+                let Ok(name) = std::str::from_utf8(entry.name_bytes()) else { continue };
+                let is_folder = entry.kind() == Some(ObjectType::Tree);
+                let entry = Entry { id: entry.id(), mode: entry.filemode(), is_folder };
+                if let Some(place) = both.entry(name.to_owned()).or_default().get_mut(side) {
+                    *place = Some(entry);
+                }
+            }
+        }
+        Ok(both)
+    }
+}
+
+/// What lies under one name in a folder of a tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    id: Oid,
+    mode: i32,
+    is_folder: bool,
 }

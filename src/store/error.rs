@@ -116,9 +116,11 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// More files than there can be.
-    #[error("there are more than {most} files")]
+    /// More files and folders than there can be.
+    #[error("`{folder}` holds more than {most} files and folders")]
     TooMany {
+        /// Where, within the store or the commit.
+        folder: String,
         /// The limit.
         most: usize,
     },

@@ -99,7 +99,7 @@ impl Store {
                     _ => return Err(StoreError::NotPlain { path }),
                 }
                 if found.len() + folders.len() > most {
-                    return Err(StoreError::TooMany { most });
+                    return Err(StoreError::TooMany { folder, most });
                 }
             }
         }

@@ -9,7 +9,9 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Tree as 
 
 use super::{Listed, Store, StoreError, StorePath};
 
-const LINK: i32 = 0o120_000;
+pub(super) const LINK: i32 = 0o120_000;
+/// A few objects can spell any number of paths, so folders are not followed for ever. Paths have at most 1024 bytes, which bounds their depth.
+pub(super) const MOST_ENTRIES: usize = 200_000;
 
 /// A commit's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -269,33 +271,58 @@ impl Tree<'_> {
     /// Everything below `folder`.
     ///
     /// # Errors
-    /// [`StoreError::NotPlain`] when something else is in its place, or git's.
+    /// [`StoreError::NotPlain`] when something else is in its place, [`StoreError::TooMany`], or git's.
     pub fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
-        let Some(root) = self.root else { return Ok(Listed::default()) };
-        let start = match entry(self.repository, self.repository.find_tree(root)?, folder.as_str())? {
-            Some(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
-            Some(_) => return Err(StoreError::NotPlain { path: folder.to_string() }),
-            None => return Ok(Listed::default()),
-        };
-        self.walk(Some(folder.clone()), start)
+        self.list_below(folder, true)
+    }
+
+    /// The files directly in `folder`, whatever its folders hold.
+    ///
+    /// # Errors
+    /// As for [`Tree::list`].
+    pub fn list_flat(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        self.list_below(folder, false)
     }
 
     /// Everything in the store.
     ///
     /// # Errors
-    /// [`StoreError`] when the repository can't be read.
+    /// [`StoreError::TooMany`], or when the repository can't be read.
     pub fn list_all(&self) -> Result<Listed, StoreError> {
-        self.root.map_or_else(|| Ok(Listed::default()), |root| self.walk(None, root))
+        self.root.map_or_else(|| Ok(Listed::default()), |root| self.walk(None, root, true))
     }
 
-    fn walk(&self, start: Option<StorePath>, id: Oid) -> Result<Listed, StoreError> {
+    fn list_below(&self, folder: &StorePath, deep: bool) -> Result<Listed, StoreError> {
+        match self.folder(folder.as_str())? {
+            Some(start) => self.walk(Some(folder.clone()), start.id(), deep),
+            None => Ok(Listed::default()),
+        }
+    }
+
+    /// The tree in the place of `folder`, whatever else could lie there being none.
+    pub(super) fn folder_id(&self, folder: &StorePath) -> Result<Option<Oid>, StoreError> {
+        match self.folder(folder.as_str()) {
+            Err(StoreError::NotPlain { .. }) => Ok(None),
+            folder => Ok(folder?.map(|folder| folder.id())),
+        }
+    }
+
+    fn walk(&self, start: Option<StorePath>, id: Oid, deep: bool) -> Result<Listed, StoreError> {
+        let place = || start.as_ref().map_or(".vsecure", StorePath::as_str).to_owned();
         let mut found = Listed::default();
-        let mut folders = vec![(start, id)];
+        let mut folders = vec![(start.clone(), id)];
+        let mut seen = 0;
         while let Some((folder, id)) = folders.pop() {
-            for entry in &self.repository.find_tree(id)? {
+            let tree = self.repository.find_tree(id)?;
+            seen += tree.len();
+            if seen > MOST_ENTRIES {
+                return Err(StoreError::TooMany { folder: place(), most: MOST_ENTRIES });
+            }
+            for entry in &tree {
                 let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
                 let full = folder.as_ref().map_or_else(|| name.clone(), |folder| format!("{folder}/{name}"));
                 match (full.parse::<StorePath>(), entry.kind()) {
+                    (Ok(_), Some(ObjectType::Tree)) if !deep => {}
                     (Ok(path), Some(ObjectType::Tree)) => folders.push((Some(path), entry.id())),
                     (Ok(path), Some(ObjectType::Blob)) if entry.filemode() != LINK => found.files.push(path),
                     _ => found.others.push(full),

@@ -58,7 +58,7 @@ fn resumed_at(known: &Summary, epoch: Epoch, file: &[u8]) -> Option<Chain> {
 
 /// The epochs whose files are there, in order.
 pub(super) fn epochs_in(files: &dyn Files) -> Result<Vec<Epoch>, VaultError> {
-    let listed = files.list(&layout::place(layout::POLICY))?;
+    let listed = files.list_flat(&layout::place(layout::POLICY))?;
     // A link in an epoch's place must not make an older one the newest.
     if let Some(file) = listed.others.into_iter().next() {
         return Err(VaultError::Refused { file, flaw: Flaw::NotPlain });

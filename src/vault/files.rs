@@ -10,6 +10,9 @@ pub(super) trait Files {
     /// Everything below `folder`.
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError>;
 
+    /// The files directly in `folder`.
+    fn list_flat(&self, folder: &StorePath) -> Result<Listed, StoreError>;
+
     /// Everything there is.
     fn list_all(&self) -> Result<Listed, StoreError>;
 
@@ -20,6 +23,14 @@ pub(super) trait Files {
 impl Files for Store {
     fn read(&self, file: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(file, max)
+    }
+
+    fn list_flat(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        let mut listed = self.list(folder)?;
+        let direct = |path: &str| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.rfind('/') == Some(0));
+        listed.files.retain(|file| direct(file.as_str()));
+        listed.others.retain(|file| direct(file));
+        Ok(listed)
     }
 
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {
@@ -38,6 +49,10 @@ impl Files for Store {
 impl Files for Tree<'_> {
     fn read(&self, file: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(file, max)
+    }
+
+    fn list_flat(&self, folder: &StorePath) -> Result<Listed, StoreError> {
+        self.list_flat(folder)
     }
 
     fn list(&self, folder: &StorePath) -> Result<Listed, StoreError> {

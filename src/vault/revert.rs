@@ -2,7 +2,7 @@
 
 use crate::model::{Change, MAX_SIDECAR_BYTES, SecretPath};
 use crate::policy::Action;
-use crate::store::{Applied, CommitId, StorePath, Tree};
+use crate::store::{Applied, StorePath, Tree};
 
 use super::files::Files;
 use super::revision::Signed;
@@ -18,11 +18,11 @@ impl Vault {
     pub fn revert(&self, rev: &str, writing: &Writing) -> Result<Vec<Outcome>, VaultError> {
         let commit = self.store.commit_named(rev)?;
         let parent = self.store.parent_of(&commit)?.ok_or(VaultError::NothingToRevert)?;
-        let paths = self.secrets_changed(&parent, &commit)?;
+        let (before, after) = (self.store.tree_of(&parent)?, self.store.tree_of(&commit)?);
+        let paths = self.secrets_changed(&before, &after)?;
         if paths.is_empty() {
             return Err(VaultError::NothingToRevert);
         }
-        let (before, after) = (self.store.tree_of(&parent)?, self.store.tree_of(&commit)?);
         let (outcomes, applied) = self.transact(writing, "revert", &|base| {
             let mut changes = Vec::new();
             let mut outcomes = Vec::new();
@@ -45,12 +45,12 @@ impl Vault {
     }
 
     /// The secrets whose sidecars two commits have differently.
-    fn secrets_changed(&self, a: &CommitId, b: &CommitId) -> Result<Vec<SecretPath>, VaultError> {
+    fn secrets_changed(&self, a: &Tree<'_>, b: &Tree<'_>) -> Result<Vec<SecretPath>, VaultError> {
         let path = |file: &StorePath| match layout::classify(file) {
             Ok(layout::Entry::Sidecar(path)) => Some(path),
             _ => None,
         };
-        Ok(self.store.changed(a, b)?.iter().filter_map(path).collect())
+        Ok(self.store.changed(Some(a), Some(b), &layout::place(layout::SECRETS))?.iter().filter_map(path).collect())
     }
 
     fn plan_revert(

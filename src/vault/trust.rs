@@ -262,8 +262,18 @@ fn step(
     b: &CommitId,
     refused: &mut Refusals,
 ) -> Result<(), VaultError> {
-    let (before, after) = (tree_on_the_way(store, a)?, tree_on_the_way(store, b)?);
-    for file in store.changed(a, b)? {
+    let (mut before, mut after) = (tree_on_the_way(store, a)?, tree_on_the_way(store, b)?);
+    let secrets = layout::place(layout::SECRETS);
+    let changed = match store.changed(before.as_ref(), after.as_ref(), &secrets) {
+        Err(StoreError::TooMany { .. }) => {
+            // More than a store can hold is no store.
+            let bounded = |tree: &Tree<'_>| !matches!(tree.list(&secrets), Err(StoreError::TooMany { .. }));
+            (before, after) = (before.filter(bounded), after.filter(bounded));
+            store.changed(before.as_ref(), after.as_ref(), &secrets)?
+        }
+        changed => changed?,
+    };
+    for file in changed {
         let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
         let known = refused.get(&path);
         let seen = known.map_or(0, |replay| replay.revision);

@@ -23,6 +23,7 @@ mod guide;
 mod history;
 mod hostile_names;
 mod hostile_repository;
+mod hostile_trees;
 mod identity;
 mod import;
 mod inject;

@@ -1,0 +1,75 @@
+//! Trees of git that a few objects make, and that no disk could hold: each path is as good as any other, and there are more than anybody can count.
+
+use std::time::{Duration, Instant};
+
+use crate::support::World;
+
+/// Released builds take a tenth of that; these are not optimized, and the machine has other work.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Puts 2^40 files into a folder of the store in a commit upon HEAD, and gives the commit.
+fn bomb(world: &World, folder: &str) -> String {
+    let script = format!(
+        r#"
+        file=$(git rev-parse HEAD:.vsecure/policy/000001.yaml)
+        tree=$(printf "100644 blob $file\tA.yaml\n" | git mktree)
+        for level in $(seq 40); do tree=$(printf "040000 tree $tree\ta\n040000 tree $tree\tb\n" | git mktree); done
+        folder=$( (git ls-tree HEAD .vsecure/{folder}/ | sed 's|\t.*/|\t|'; printf "040000 tree $tree\tbomb\n") | git mktree --missing)
+        store=$( (git ls-tree HEAD .vsecure/ | sed 's|\t.*/|\t|' | grep -v "\t{folder}$"; printf "040000 tree $folder\t{folder}\n") | git mktree)
+        root=$(printf "040000 tree $store\t.vsecure\n" | git mktree)
+        git commit-tree -p HEAD -m Bomb $root"#
+    );
+    world.sh(&script).trim().to_owned()
+}
+
+#[test]
+fn a_commit_with_more_paths_than_can_be_is_refused_soon_and_clearly() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    world.ok(&["update", "A", "two"]);
+    for folder in ["secrets", "policy", "grants"] {
+        let commit = bomb(&world, folder);
+        for arguments in [
+            vec!["verify", &commit],
+            vec!["verify", &commit, "--base", "HEAD"],
+            vec!["get", "production/A", "--at", &commit],
+            vec!["access:who", "production/A", "--at", &commit],
+            vec!["revert", &commit, "--dry-run"],
+        ] {
+            let (before, start) = (world.state(), Instant::now());
+            let run = world.run(&arguments);
+            let took = start.elapsed();
+            assert!(took < SOON, "{folder}: {arguments:?} took {took:?}");
+            assert!([0, 3, 6].contains(&run.code), "{folder}: {arguments:?}: {} {}", run.code, run.err);
+            if run.code == 6 {
+                assert!(run.err.contains("holds more than 200000 files and folders"), "{arguments:?}: {}", run.err);
+                assert!(run.err.contains("git log"), "{}", run.err);
+            }
+            assert!(run.code == 6 || !arguments[0].contains("verify"), "{folder}: {arguments:?}: {}", run.out);
+            assert_eq!(world.state(), before, "{folder}: {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_too_much_for_a_moment_locks_nobody_out() {
+    for folder in ["secrets", "policy"] {
+        let world = World::with_secrets(&[("production/A", "one"), ("production/B", "b")]);
+        let remote = world.home.join("remote.git");
+        world.git(&["init", "-q", "--bare", remote.to_str().unwrap()]);
+        world.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+        world.git(&["push", "-q", "-u", "origin", "main"]);
+        world.ok(&["list"]);
+        let tree = world.git(&["rev-parse", "HEAD^{tree}"]);
+        let bomb = bomb(&world, folder);
+        let back = world.git(&["commit-tree", "-p", &bomb, "-m", "Back", tree.trim()]);
+        world.git(&["push", "-q", "origin", &format!("{}:main", back.trim())]);
+        world.git(&["reset", "-q", "--hard", back.trim()]);
+        let start = Instant::now();
+        assert_eq!(world.get("production/A"), "one");
+        assert!(start.elapsed() < SOON, "{folder}: {:?}", start.elapsed());
+        assert_eq!(world.ok(&["list"]), "production/A\nproduction/B\n");
+        world.ok(&["update", "production/A", "two"]);
+        world.git(&["push", "-q"]);
+        assert_eq!(world.get("production/A"), "two");
+    }
+}
