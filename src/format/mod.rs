@@ -1,6 +1,7 @@
 //! Values as people see them: compared, picked from, generated; and text made safe for terminals. Pure: no file, no terminal, no
 //! store. What is returned as text and may hold a value says so.
 
+mod attributes;
 mod diff;
 mod dotenv;
 mod export;
@@ -13,6 +14,7 @@ mod template;
 mod terminal;
 mod variables;
 
+pub use attributes::added_rules;
 pub use diff::{FieldChange, ValueDiff, compare};
 pub use dotenv::{DotenvError, read_dotenv};
 pub use export::{Delimiter, ExportError, Form, Manifest, export, github_masks};

@@ -158,7 +158,9 @@ impl Store {
         let mut seen = [0, 0];
         while let Some((at, sides)) = folders.pop() {
             for (name, sides) in self.entries_of_both(sides, &mut seen)? {
-                let Ok(path) = format!("{at}/{name}").parse::<StorePath>() else { continue };
+                // A name that is not text is no name of ours.
+                let path = std::str::from_utf8(&name).ok().and_then(|name| format!("{at}/{name}").parse().ok());
+                let Some(path): Option<StorePath> = path else { continue };
                 let [one, other] = sides;
                 if one == other {
                     continue;
@@ -181,12 +183,12 @@ impl Store {
     }
 
     /// What lies directly in two folders, by name; `seen` counts it for each.
-    fn entries_of_both(
+    pub(super) fn entries_of_both(
         &self,
         folders: [Option<Oid>; 2],
         seen: &mut [usize; 2],
-    ) -> Result<BTreeMap<String, [Option<Entry>; 2]>, StoreError> {
-        let mut both: BTreeMap<String, [Option<Entry>; 2]> = BTreeMap::new();
+    ) -> Result<BTreeMap<Vec<u8>, [Option<Entry>; 2]>, StoreError> {
+        let mut both: BTreeMap<Vec<u8>, [Option<Entry>; 2]> = BTreeMap::new();
         for ((side, folder), seen) in folders.into_iter().enumerate().zip(seen) {
             let Some(folder) = folder else { continue };
             let tree = self.repository()?.find_tree(folder)?;
@@ -195,12 +197,9 @@ impl Store {
                 break;
             }
             for entry in &tree {
-                // A name that is not text is no name of ours.
-                let Ok(name) = std::str::from_utf8(entry.name_bytes()) else { continue };
                 let is_folder = entry.kind() == Some(ObjectType::Tree);
-                let entry = Entry { id: entry.id(), mode: entry.filemode(), is_folder };
-                if let Some(place) = both.entry(name.to_owned()).or_default().get_mut(side) {
-                    *place = Some(entry);
+                if let Some(place) = both.entry(entry.name_bytes().to_owned()).or_default().get_mut(side) {
+                    *place = Some(Entry { id: entry.id(), mode: entry.filemode(), is_folder });
                 }
             }
         }
@@ -210,8 +209,8 @@ impl Store {
 
 /// What lies under one name in a folder of a tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    id: Oid,
+pub(super) struct Entry {
+    pub(super) id: Oid,
     mode: i32,
-    is_folder: bool,
+    pub(super) is_folder: bool,
 }

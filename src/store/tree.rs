@@ -202,7 +202,7 @@ fn entry<'a>(
     Ok(None)
 }
 
-fn read_blob(repository: &Repository, id: Oid, max: u64, path: &str) -> Result<Vec<u8>, StoreError> {
+pub(super) fn read_blob(repository: &Repository, id: Oid, max: u64, path: &str) -> Result<Vec<u8>, StoreError> {
     let odb = repository.odb()?;
     let (size, kind) = odb.read_header(id)?;
     if kind != ObjectType::Blob {

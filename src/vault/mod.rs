@@ -8,6 +8,7 @@
 mod access;
 mod access_log;
 mod adopt;
+mod around;
 mod authority;
 mod change;
 mod debt;

@@ -11,8 +11,9 @@ use crate::model::{
     SecretPath,
 };
 use crate::policy::verified;
-use crate::store::{CommitId, Listed, Store, StorePath};
+use crate::store::{CommitId, Listed, Store, StoreError, StorePath};
 
+use super::around::around;
 use super::authority::{self, Authority, readers_by};
 use super::files::Files;
 use super::grants::{self, Grants};
@@ -135,8 +136,14 @@ impl Vault {
             return Err(VaultError::Untrusted { id: base_chain.id() });
         }
         let authors = Authority::of(base_chain);
-        let tree = store.tree_of(&head)?;
         let mut result = Verification::default();
+        let tree = match store.tree_of(&head) {
+            Err(error @ StoreError::NotPlain { .. }) => {
+                result.findings.push(found(&error.into(), "."));
+                return Ok(result);
+            }
+            tree => tree?,
+        };
         let head_chain = match authority::load(&tree, &|_| Vec::new()) {
             Ok(chain) => chain,
             Err(error) => {
@@ -174,6 +181,7 @@ impl Vault {
         check.strays()?;
         let mut result = check.result;
         let from = store.merge_base(&base, &head)?;
+        result.findings.extend(around(&store, &tree, from.as_ref().unwrap_or(&base), &head)?);
         match from {
             Some(from) => {
                 let accepted = authority::acceptance(&tree, readers.policy()).unwrap_or_default();
@@ -436,7 +444,7 @@ impl Check<'_> {
     }
 }
 
-fn finding(rule: &str, level: Level, file: &str, message: impl Into<String>) -> Finding {
+pub(super) fn finding(rule: &str, level: Level, file: &str, message: impl Into<String>) -> Finding {
     Finding { rule: rule.to_owned(), level, file: file.to_owned(), message: message.into() }
 }
 

@@ -253,6 +253,78 @@ fn a_pull_request_is_verified_from_objects_alone() {
     assert_eq!(world.run(&["verify", "nowhere", "--base", "main"]).code, 3);
 }
 
+/// What a pull request is called, what it changes, and the rules and files of what is found.
+type Around = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+#[test]
+fn a_pull_request_is_looked_at_around_the_store_too() {
+    let world = World::empty();
+    let service = world.project.join("service");
+    fs::create_dir(&service).unwrap();
+    fs::write(world.project.join(".gitattributes"), "* text=auto\n*.png binary\n").unwrap();
+    world.sh("cd service; vsecure init --here; vsecure create production/A one; git add -A ..; git commit -qm Files");
+    let verify = |head: &str| {
+        let mut verify = world.command("vsecure");
+        verify.args(["verify", head, "--base", "main", "--json"]).current_dir(&service);
+        let run = World::run_command(verify, b"");
+        let found: serde_json::Value = serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{}", run.err));
+        let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap().to_owned();
+        let findings: Vec<(String, String)> = found["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| (text(finding, "rule"), text(finding, "file")))
+            .collect();
+        assert_eq!(run.code, if findings.is_empty() { 0 } else { 8 }, "{}", run.err);
+        (findings, run.out)
+    };
+    let cases: [Around; 11] = [
+        (
+            "harmless",
+            "echo '*.jpg binary' >> .gitattributes; mkdir docs; echo x > docs/x; echo '* text' > docs/.gitattributes",
+            &[],
+        ),
+        ("another", "cp -r service/.vsecure .", &[("other-store", "../../.vsecure")]),
+        (
+            "below",
+            "mkdir -p service/a/b; cp -r service/.vsecure service/a/b",
+            &[("other-store", "../../service/a/b/.vsecure")],
+        ),
+        ("spelled", "mkdir x; cp -r service/.vsecure x/.VSECURE", &[("other-store", "../../x/.VSECURE")]),
+        ("linked", "mkdir x; ln -s ../service/.vsecure x/.vsecure", &[("other-store", "../../x/.vsecure")]),
+        ("filter", "echo '*.age filter=lfs' >> .gitattributes", &[("attributes-above", "../../.gitattributes")]),
+        (
+            "encoding",
+            "echo '.vsecure/** working-tree-encoding=UTF-16' > service/.gitattributes",
+            &[("attributes-above", "../../service/.gitattributes")],
+        ),
+        (
+            "own",
+            "echo '* text' > service/.vsecure/.gitattributes; mkdir service/.vsecure/secrets/x; echo '* text' > service/.vsecure/secrets/x/.gitattributes",
+            &[("attributes", ".gitattributes"), ("unknown-file", "secrets/x/.gitattributes")],
+        ),
+        ("gone", "git rm -qr service/.vsecure", &[("no-policy", "policy")]),
+        ("link", "mv service/.vsecure service/moved; ln -s moved service/.vsecure", &[("not-plain", ".")]),
+        (
+            "module",
+            "git rm -qr service/.vsecure; git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),service/.vsecure",
+            &[("not-plain", ".")],
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let add = if name == "module" { "" } else { "git add -A;" };
+        world.sh(&format!("git checkout -qf -B {name} main; {change}; {add} git commit -qm {name}; git checkout -qf main; git clean -qfdx"));
+        let (findings, text) = verify(name);
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        assert_eq!(findings, expected, "{name}: {text}");
+    }
+    assert!(verify("filter").1.contains("*.age filter=lfs"));
+    // What the base has already is not news, and a head that only lacks it brings nothing.
+    world.git(&["merge", "-q", "--no-edit", "another"]);
+    assert_eq!(verify("harmless").0, []);
+}
+
 #[test]
 fn doctor_says_what_is_wrong_and_what_helps() {
     let (world, _) = with_remote(&[("production/A", "one")]);
