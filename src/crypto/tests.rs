@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::header::scan_foreign;
 use super::*;
 use crate::model::{Fingerprint, SecretPath, StoreId, Version};
 
@@ -219,6 +220,10 @@ fn large_hostile_headers_are_refused_at_once() {
     assert_eq!(scan(&header(&endless), &[]), Err(HeaderError::TooLarge));
     let body = format!("-> X25519 a\n{}", format!("{}\n", "A".repeat(64)).repeat(100_000));
     assert_eq!(scan(&header(&body), &[]), Err(HeaderError::TooLarge));
+    // What somebody may adopt is held to the same.
+    let context = format!("-> vsecure/ctx-v1 a\n{}\n{x25519}", format!("{}\n", "A".repeat(64)).repeat(900));
+    assert_eq!(scan_foreign(&header(&context)), Err(HeaderError::BadContext));
+    assert_eq!(scan_foreign(&header(&format!("-> vsecure/ctx-v1 a\n\n{x25519}"))), Ok(()));
     assert!(start.elapsed() < Duration::from_secs(1), "quadratic again?");
 }
 
