@@ -13,6 +13,8 @@ use super::{MemberName, MetadataValue, SecretPath, StoreId, Timestamp};
 pub const MAX_GRANT_BYTES: usize = 64 * 1024;
 /// How the names begin under which one-off keys are listed; no member is called so.
 pub const GUEST: &str = "guest-";
+/// How many of its grant's digits follow.
+const GUEST_DIGITS: usize = 12;
 
 /// A grant's identity; the name of its file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +31,12 @@ impl GrantId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The name under which a grant of this id lists a one-off key: `guest-` and the id's first 12 digits.
+    #[must_use]
+    pub fn guest_name(&self) -> String {
+        format!("{GUEST}{:.GUEST_DIGITS$}", self.as_str())
     }
 }
 
@@ -167,6 +175,13 @@ mod tests {
         assert_eq!(Grant::parse(body.as_bytes()), Ok(example()));
         let formatted = body.replace("\"john\"", "john");
         assert_eq!(Grant::parse(formatted.as_bytes()), Err(DocumentError::NotCanonical));
+    }
+
+    #[test]
+    fn a_guest_is_called_as_its_grants_id_begins() {
+        let id = GrantId::of_random([0x0a; 16]);
+        assert_eq!(id.guest_name(), "guest-0a0a0a0a0a0a");
+        assert!(id.guest_name().parse::<MemberName>().is_ok());
     }
 
     #[test]

@@ -124,10 +124,10 @@ fn is_within_policy(authority: &Authority, grant: &Grant) -> bool {
     let fits = longest.is_none_or(|longest| grant.expires_at - grant.time <= longest.seconds());
     let policy = authority.policy();
     let somebody = match &grant.recipient {
-        None => policy.members.contains_key(&grant.grantee),
-        Some(key) => grant.grantee.as_str().starts_with(GUEST) && key.parse::<Recipient>().is_ok(),
+        None => grant.revoked || policy.members.contains_key(&grant.grantee),
+        Some(key) => grant.grantee.as_str() == grant.id.guest_name() && key.parse::<Recipient>().is_ok(),
     };
-    grant.revoked || (fits && somebody)
+    somebody && (grant.revoked || fits)
 }
 
 impl Vault {
@@ -250,8 +250,7 @@ impl Vault {
                 (found.ok_or_else(missing)?, None)
             }
             Grantee::Guest(key) => {
-                let name: String = format!("{GUEST}{id}").chars().take(GUEST.len() + 12).collect();
-                let name = name.parse().map_err(|source| VaultError::Name { what: "name", source })?;
+                let name = id.guest_name().parse().map_err(|source| VaultError::Name { what: "name", source })?;
                 (name, Some(key.to_string()))
             }
         };

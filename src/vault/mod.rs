@@ -72,7 +72,7 @@ pub use trail::{Origin, Trail, TrailEntry, TrailFilter};
 pub use verify::{Finding, Level, Verification, Verify};
 
 use crate::crypto::{Identity, VerifyingKey};
-use crate::model::{Acceptance, Environment, Epoch, GUEST, MemberName, SecretPath, StoreId, Timestamp};
+use crate::model::{Acceptance, Environment, Epoch, MemberName, SecretPath, StoreId, Timestamp};
 use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
 use crate::store::{PathHistory, Person, Recovered, Store, StoreError, StoreOptions, StorePath};
 use authority::Authority;
@@ -275,7 +275,7 @@ impl Vault {
     fn guest(&self, identities: &[Identity]) -> Result<Option<(MemberName, Identity)>, VaultError> {
         let guests = self.grants()?.all.iter();
         let mut known = guests.filter_map(|grant| {
-            let key = grant.recipient.as_ref().filter(|_| grant.grantee.as_str().starts_with(GUEST))?;
+            let key = grant.recipient.as_ref()?;
             let identity = identities.iter().find(|identity| identity.recipient().to_string() == *key)?;
             Some((grant.grantee.clone(), identity.clone()))
         });

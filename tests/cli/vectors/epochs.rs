@@ -8,7 +8,7 @@ use crate::support::CANARY;
 
 const SECOND: &str = "policy/000002.yaml";
 const THIRD: &str = "policy/000003.yaml";
-const GUEST: &str = "guest-0707070707070707";
+const GUEST: &str = "guest-070707070707";
 const ID: &str = "07070707070707070707070707070707";
 
 pub fn cases(base: &Base) -> Vec<Case> {
@@ -222,6 +222,18 @@ fn grants(base: &Base) -> Vec<Case> {
         by_alice("grant-of-a-newer-format", "A grant of a format that comes later.", "grant/1", "grant/2"),
         by_alice("grant-unquoted", "A grant in another spelling, signed so.", "\"alice\"", "alice"),
         by_alice("grant-in-a-members-name", "A one-off key in a member's name.", GUEST, "rita"),
+        by_alice(
+            "grant-in-another-guests-name",
+            "A one-off key in the name of another grant's.",
+            GUEST,
+            "guest-080808080808",
+        ),
+        by_alice(
+            "grant-in-a-longer-guests-name",
+            "A one-off key in a name with more of the id's digits.",
+            GUEST,
+            "guest-07070707070707",
+        ),
         in_place(
             "grant-for-a-secret",
             "not-a-member",
