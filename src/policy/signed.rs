@@ -17,6 +17,19 @@ pub enum SignedFlaw {
     Document(#[source] DocumentError),
 }
 
+impl SignedFlaw {
+    /// The kind of refusal, in one word that programs can compare: the innermost reason.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Signature(SignedDocumentError::Trailer(reason)) => reason.into(),
+            Self::Signature(reason) => reason.into(),
+            Self::Reformatted => "reformatted",
+            Self::Document(reason) => reason.into(),
+        }
+    }
+}
+
 /// The document in `file` with the key that signed it. Whether that key may is the caller's to judge.
 ///
 /// # Errors

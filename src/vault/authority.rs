@@ -5,7 +5,7 @@ use crate::model::{
     Acceptance, Digest, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MemberKeys, MemberName, Policy, PolicyRef,
     SecretPath, Sidecar, StoreId,
 };
-use crate::policy::{Action, Chain, Rights, Summary, verified};
+use crate::policy::{Action, Chain, Rights, SignedFlaw, Summary, verified};
 use crate::store::StorePath;
 
 use super::error::Flaw;
@@ -72,7 +72,7 @@ pub(super) fn epochs_in(files: &dyn Files) -> Result<Vec<Epoch>, VaultError> {
 pub(super) fn acceptance(files: &dyn Files, policy: &Policy) -> Result<Acceptance, VaultError> {
     let Some(file) = acceptance_file(files, policy)? else { return Ok(Acceptance::default()) };
     let place = layout::accepted(&Digest::of(&file));
-    Acceptance::parse(&file).map_err(|error| refused(&place, Flaw::Document(error)))
+    Acceptance::parse(&file).map_err(|error| refused(&place, SignedFlaw::Document(error).into()))
 }
 
 /// The file of the acceptance list that `policy` names; none where it names none.
@@ -140,6 +140,15 @@ impl Authority {
     pub(super) fn gives_right(&self, policy: &Policy, sidecar: &Sidecar, signer: &VerifyingKey) -> bool {
         Rights::of(policy).allows(&sidecar.author, action_of(sidecar), &sidecar.path)
             && !self.chain.is_lost(policy, &sidecar.author, signer)
+    }
+
+    /// Why what `signer` signed for `author` does not count by the policy in force.
+    pub(super) fn no_right(&self, author: MemberName, signer: &VerifyingKey) -> Flaw {
+        if self.chain.is_lost(self.policy(), &author, signer) {
+            Flaw::LostKey { author }
+        } else {
+            Flaw::NoRight { author }
+        }
     }
 
     /// That some epoch gives `signer` to `author`.

@@ -10,7 +10,7 @@ use crate::model::{
     Acceptance, Digest, Document as _, Epoch, Grant, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, MemberName,
     Policy, SecretPath,
 };
-use crate::policy::{Action, Edit, Rights, rebase};
+use crate::policy::{Action, Edit, Rights, SignedFlaw, rebase};
 use crate::store::{Applied, FileChange, StorePath};
 
 use super::authority::{self, Authority, readers_by};
@@ -139,7 +139,7 @@ impl Vault {
             return Err(refused(&place, crate::policy::ChainFlaw::NotLinked.into()));
         }
         let body = crypto::unverified_parts(&file).map(|(body, _)| body).unwrap_or_default();
-        Policy::parse(body).map_err(|error| refused(&place, Flaw::Document(error)))
+        Policy::parse(body).map_err(|error| refused(&place, SignedFlaw::Document(error).into()))
     }
 
     pub(super) fn demand_admin(&self) -> Result<(), VaultError> {

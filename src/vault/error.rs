@@ -2,9 +2,7 @@
 
 use crate::audit::LineError;
 use crate::crypto::{OpenError, SealError, SignedDocumentError};
-use crate::model::{
-    Digest, DocumentError, Environment, Epoch, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version,
-};
+use crate::model::{Digest, Environment, Epoch, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version};
 use crate::policy::{Action, ChainFlaw, EditError, PinError, SignedFlaw};
 use crate::store::StoreError;
 
@@ -14,15 +12,9 @@ use super::logs::LogFinding;
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Flaw {
-    /// Its signature is missing, malformed or wrong.
-    #[error("its signature does not hold")]
-    Signature(#[source] SignedDocumentError),
-    /// The content is what its author signed, in other bytes.
-    #[error("a formatter or an editor changed this file; its content is right, its bytes are not")]
-    Reformatted,
-    /// Signed right, but not a document of this format.
-    #[error("its content is not what this format allows")]
-    Document(#[source] DocumentError),
+    /// Not a document with a good signature.
+    #[error(transparent)]
+    Signed(#[from] SignedFlaw),
     /// Not the next epoch of the policy.
     #[error("it is not a valid epoch of the policy")]
     Policy(#[source] ChainFlaw),
@@ -58,6 +50,12 @@ pub enum Flaw {
     /// Signed by somebody without the right to do what it does.
     #[error("`{author}` signed it and has no right to do that")]
     NoRight {
+        /// The author.
+        author: MemberName,
+    },
+    /// Signed with a key that its owner has reported as lost: others may have it.
+    #[error("`{author}` has lost the key that signed it: somebody else may have")]
+    LostKey {
         /// The author.
         author: MemberName,
     },
@@ -99,9 +97,7 @@ impl Flaw {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Policy(reason) => reason.into(),
-            Self::Signature(SignedDocumentError::Trailer(reason)) => reason.into(),
-            Self::Signature(reason) => reason.into(),
-            Self::Document(reason) => reason.into(),
+            Self::Signed(reason) => reason.kind(),
             Self::Value(OpenError::Header(reason)) => reason.into(),
             Self::Value(reason) => reason.into(),
             flaw => flaw.into(),
@@ -109,20 +105,10 @@ impl Flaw {
     }
 }
 
-impl From<SignedFlaw> for Flaw {
-    fn from(flaw: SignedFlaw) -> Self {
-        match flaw {
-            SignedFlaw::Signature(reason) => Self::Signature(reason),
-            SignedFlaw::Reformatted => Self::Reformatted,
-            SignedFlaw::Document(reason) => Self::Document(reason),
-        }
-    }
-}
-
 impl From<ChainFlaw> for Flaw {
     fn from(flaw: ChainFlaw) -> Self {
         match flaw {
-            ChainFlaw::Signed(flaw) => flaw.into(),
+            ChainFlaw::Signed(flaw) => Self::Signed(flaw),
             flaw => Self::Policy(flaw),
         }
     }

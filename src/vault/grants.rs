@@ -110,8 +110,10 @@ pub(super) fn verify(authority: &Authority, place: &StorePath, file: &[u8]) -> R
     if layout::grant(&grant.id) != *place {
         return Err(Flaw::Moved { stated: grant.path });
     }
-    let may = authority.rights().allows(&grant.author, Action::Grant, &grant.path)
-        && !authority.chain().is_lost(authority.policy(), &grant.author, &signer);
+    if authority.chain().is_lost(authority.policy(), &grant.author, &signer) {
+        return Err(Flaw::LostKey { author: grant.author });
+    }
+    let may = authority.rights().allows(&grant.author, Action::Grant, &grant.path);
     if !may || !is_within_policy(authority, &grant) {
         return Err(Flaw::GrantNotAllowed { author: grant.author });
     }

@@ -73,7 +73,7 @@ pub use verify::{Finding, Level, Verification, Verify};
 
 use crate::crypto::{Identity, VerifyingKey};
 use crate::model::{Acceptance, Environment, Epoch, MemberName, SecretPath, StoreId, Timestamp};
-use crate::policy::{Chain, Pinned, Pins, StoreClaim, Summary};
+use crate::policy::{Chain, Pinned, Pins, SignedFlaw, StoreClaim, Summary};
 use crate::store::{PathHistory, Person, Recovered, Store, StoreError, StoreOptions, StorePath};
 use authority::Authority;
 use grants::Grants;
@@ -359,7 +359,7 @@ impl Vault {
             (Standing::Behind | Standing::Forked, Some(digest), Some(pins)) => {
                 let place = layout::accepted(&digest);
                 let list = Acceptance::parse(&pins.content(&digest)?);
-                list.map_err(|error| revision::refused(&place, Flaw::Document(error)))?
+                list.map_err(|error| revision::refused(&place, SignedFlaw::Document(error).into()))?
             }
             _ => authority::acceptance(&self.store, policy)?,
         };

@@ -89,8 +89,8 @@ impl Vault {
         if signed.by_right || self.accepted()?.contains(&signed.digest) || followed() {
             return Ok(signed);
         }
-        let author = signed.sidecar.author;
-        Err(refused(&layout::sidecar(&signed.sidecar.path), Flaw::NoRight { author }))
+        let flaw = self.authority.no_right(signed.sidecar.author, &signed.signer);
+        Err(refused(&layout::sidecar(&signed.sidecar.path), flaw))
     }
 
     /// The age file that goes with `signed`: its size and hash are as signed. None for a tombstone.

@@ -362,7 +362,7 @@ impl Check<'_> {
         let bytes = self.files.read(file, MAX_SIDECAR_BYTES as u64)?.unwrap_or_default();
         let signed = Signed::verify(self.authority, bytes, path).map_err(refused)?;
         if !signed.by_right && !self.accepted.iter().any(|list| list.contains(&signed.digest)) {
-            return Err(refused(Flaw::NoRight { author: signed.sidecar.author }));
+            return Err(refused(self.authority.no_right(signed.sidecar.author, &signed.signer)));
         }
         if !self.readers.has_environment(path.environment()) {
             let message = format!("{path} lies in an environment that the policy does not list");

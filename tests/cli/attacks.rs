@@ -119,6 +119,29 @@ fn a_removed_members_merge_that_keeps_the_policy_is_refused_too_and_can_be_adopt
 }
 
 #[test]
+fn what_a_lost_key_signs_does_not_count_and_says_whom_to_ask() {
+    let (team, bob, rita) = team();
+    let alice = &team.alice;
+    let new = team.clone_of("bob");
+    let request = team.file("new.yaml", &new.ok(&["members:request"]));
+    alice.ok(&["members:replace-key", "bob", &request, "--lost", "--yes"]);
+    alice.push();
+    // Whoever found the old one has not fetched, and merges what they make of it in.
+    bob.ok(&["update", A, "found"]);
+    bob.git(&["fetch", "-q"]);
+    bob.git(&["merge", "-q", "-X", "ours", "--no-edit", "origin/main"]);
+    bob.git(&["push", "-q"]);
+    pull_by_hand(&rita);
+    rita.run(&["list"]);
+    let error = rita.refused(6, &["get", A]);
+    assert!(error.contains("`bob` has lost the key that signed it"), "{error}");
+    assert!(error.contains("ask bob") && error.contains("vsecure secrets:adopt production/A"), "{error}");
+    assert!(rita.run(&["verify"]).out.contains("[lost-key] secrets/production/A.yaml"));
+    let json: serde_json::Value = serde_json::from_str(&rita.run(&["get", A, "--json"]).err).unwrap();
+    assert_eq!(json["error"]["kind"], "lost-key");
+}
+
+#[test]
 fn a_grant_that_was_taken_back_stays_so() {
     let (team, bob, rita) = team();
     let alice = &team.alice;

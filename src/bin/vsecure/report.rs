@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use vsecure::crypto::{IdentityError, IdentityFileError, OpenError};
 use vsecure::format::{ExportError, ImportError, NamingError, PickError, TemplateError, escape};
 use vsecure::model::{NameError, SecretPath, StoreId};
-use vsecure::policy::{EditError, PinError};
+use vsecure::policy::{EditError, PinError, SignedFlaw};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
 
@@ -553,14 +553,34 @@ fn on_missing_version(error: &VaultError) -> Advice {
     advice(NOT_FOUND, help)
 }
 
+/// The secret that `file` belongs to.
+fn path_in(file: &str) -> &str {
+    file.trim_start_matches("secrets/").trim_end_matches(".yaml").trim_end_matches(".age")
+}
+
 fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
     match flaw {
-        Flaw::Reformatted => advice(
+        Flaw::Signed(SignedFlaw::Reformatted) => advice(
             INTEGRITY,
             format!("git checkout -- .vsecure/{file}   brings it back; changes are made with vsecure secrets:update"),
         ),
+        Flaw::LostKey { author } if file.starts_with("grants/") => advice(
+            INTEGRITY,
+            format!(
+                "ask {author} whether they gave this grant: if so, vsecure secrets:grant-access gives it anew; if not, git log -- .vsecure/{file} shows who did"
+            ),
+        ),
+        Flaw::LostKey { author } => {
+            let path = path_in(file);
+            advice(
+                INTEGRITY,
+                format!(
+                    "ask {author} whether they made this change: if so, vsecure secrets:adopt {path} signs for it anew; if not, git log -- .vsecure/{file} shows who did, and git checkout COMMIT -- brings a good state back"
+                ),
+            )
+        }
         Flaw::NoRight { .. } | Flaw::ForeignKey { .. } | Flaw::Unsigned | Flaw::Replayed { .. } => {
-            let path = file.trim_start_matches("secrets/").trim_end_matches(".yaml").trim_end_matches(".age");
+            let path = path_in(file);
             advice(
                 INTEGRITY,
                 format!(
@@ -568,7 +588,7 @@ fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
                 ),
             )
         }
-        Flaw::Signature(vsecure::crypto::SignedDocumentError::LineEndings) => {
+        Flaw::Signed(SignedFlaw::Signature(vsecure::crypto::SignedDocumentError::LineEndings)) => {
             advice(INTEGRITY, "restore .vsecure/.gitattributes, then check the store out again")
         }
         _ => advice(

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{Pattern, RoleName, Version};
 use crate::policy::{Edit, EditError, RuleTable};
+use crate::vault::Verify;
 use crate::vault::{GrantRequest, Grantee, PolicyChange, PolicyOutcome};
 
 impl World {
@@ -244,14 +245,14 @@ fn whoever_has_a_lost_key_signs_nothing_that_counts() {
     assert_eq!(outcome.accepted, [], "alice encrypted it anew, and signed for it");
     assert_eq!(world.read("bobs-new-key").unwrap(), "two");
     let refused = world.vault_as("alice").grants_listed().unwrap().1;
-    assert!(
-        matches!(refused.as_slice(), [VaultError::Refused { flaw: Flaw::GrantNotAllowed { .. }, .. }]),
-        "{refused:?}"
-    );
+    assert!(matches!(refused.as_slice(), [VaultError::Refused { flaw: Flaw::LostKey { .. }, .. }]), "{refused:?}");
     world.set("bobs-new-key", "three");
     assert!(!world.opens("thief"));
     world.forge(world.identity("bob"), "bob", |sidecar| sidecar.change = Change::Metadata);
-    assert!(matches!(world.flaw(), Flaw::NoRight { author } if author.as_str() == "bob"));
+    assert!(matches!(world.flaw(), Flaw::LostKey { author } if author.as_str() == "bob"));
+    let verified = world.vault_as("alice").verify(&Verify::default()).unwrap().findings;
+    let lost: Vec<&str> = verified.iter().filter(|it| it.rule == "lost-key").map(|it| it.file.as_str()).collect();
+    assert!(lost.len() == 2 && lost.contains(&"secrets/production/A.yaml"), "{verified:?}");
 }
 
 #[test]
