@@ -157,10 +157,8 @@ impl Vault {
         // Newest first: the first one that was signed by then.
         let record = self.record(path)?;
         let then = record.revisions.iter().map(|it| &it.signed.sidecar).find(|sidecar| sidecar.time <= time);
-        // A grant that ended since, and was removed, shows by its key.
-        let known = self.grants()?.all.iter();
-        let in_force: Vec<&Grant> = known.filter(|it| it.time <= time && it.is_in_force(time)).collect();
-        Ok(access_to(policy, &in_force, path, then))
+        let in_force = self.grants_at(policy, time)?;
+        Ok(access_to(policy, &in_force.iter().collect::<Vec<_>>(), path, then))
     }
 
     /// Who may do what, for each living secret that `pattern` selects; and what was refused.

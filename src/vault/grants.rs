@@ -1,10 +1,11 @@
 //! Grants: who may read one secret until a deadline, though no rule lets them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crypto::{self, Namespace, Recipient};
 use crate::model::{
-    Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, SecretPath, Span,
+    Document as _, GUEST, Grant, GrantId, MAX_GRANT_BYTES, MemberName, MetadataValue, Policy, SecretPath, Span,
+    Timestamp,
 };
 use crate::policy::{Action, Rights, verified};
 use crate::store::{FileChange, StoreError, StorePath};
@@ -102,6 +103,11 @@ pub(super) fn load(files: &dyn Files, authority: &Authority) -> Result<Grants, V
 
 /// Verifies a grant's file: signature, author, place, and that its author may grant that today, for so long.
 pub(super) fn verify(authority: &Authority, place: &StorePath, file: &[u8]) -> Result<Grant, Flaw> {
+    verify_by(authority, authority.policy(), place, file)
+}
+
+/// As [`verify`], by a policy that may be an earlier one.
+fn verify_by(authority: &Authority, policy: &Policy, place: &StorePath, file: &[u8]) -> Result<Grant, Flaw> {
     let (grant, signer) = verified::<Grant>(file, Namespace::Grant)?;
     authority.check_signer(&signer, &grant.author)?;
     if grant.store != authority.id() {
@@ -110,21 +116,20 @@ pub(super) fn verify(authority: &Authority, place: &StorePath, file: &[u8]) -> R
     if layout::grant(&grant.id) != *place {
         return Err(Flaw::Moved { stated: grant.path });
     }
-    if authority.chain().is_lost(authority.policy(), &grant.author, &signer) {
+    if authority.chain().is_lost(policy, &grant.author, &signer) {
         return Err(Flaw::LostKey { author: grant.author });
     }
-    let may = authority.rights().allows(&grant.author, Action::Grant, &grant.path);
-    if !may || !is_within_policy(authority, &grant) {
+    let may = Rights::of(policy).allows(&grant.author, Action::Grant, &grant.path);
+    if !may || !is_within_policy(policy, &grant) {
         return Err(Flaw::GrantNotAllowed { author: grant.author });
     }
     Ok(grant)
 }
 
 /// Whether the rule allows the grant's length, and its grantee is somebody who may be named so.
-fn is_within_policy(authority: &Authority, grant: &Grant) -> bool {
-    let longest = authority.rights().deciding_rule(&grant.path).and_then(|(_, rule)| rule.max_grant);
+fn is_within_policy(policy: &Policy, grant: &Grant) -> bool {
+    let longest = Rights::of(policy).deciding_rule(&grant.path).and_then(|(_, rule)| rule.max_grant);
     let fits = longest.is_none_or(|longest| grant.expires_at - grant.time <= longest.seconds());
-    let policy = authority.policy();
     let somebody = match &grant.recipient {
         None => grant.revoked || policy.members.contains_key(&grant.grantee),
         Some(key) => grant.grantee.as_str() == grant.id.guest_name() && key.parse::<Recipient>().is_ok(),
@@ -174,6 +179,30 @@ impl Vault {
             }
         }
         Ok(revoked)
+    }
+
+    /// The grants that let somebody read at `time`, when `policy` was in force, by the times that were signed: also those that were taken back
+    /// since, or removed when they had ended.
+    pub(super) fn grants_at(&self, policy: &Policy, time: Timestamp) -> Result<Vec<Grant>, VaultError> {
+        let mut then: BTreeMap<GrantId, Grant> = BTreeMap::new();
+        let mut take = |grant: Grant| {
+            let newer = then.get(&grant.id).is_none_or(|known| known.time < grant.time);
+            if grant.time <= time && newer {
+                then.insert(grant.id.clone(), grant);
+            }
+        };
+        self.grants()?.all.iter().cloned().for_each(&mut take);
+        if self.store.has_git() {
+            for (place, history) in self.store.histories_below(&layout::place(layout::GRANTS))? {
+                for blob in history.entries.iter().filter_map(|entry| entry.blob.as_ref()) {
+                    let file = self.store.read_past(blob, MAX_GRANT_BYTES as u64)?.unwrap_or_default();
+                    if let Ok(grant) = verify_by(&self.authority, policy, &place, &file) {
+                        take(grant);
+                    }
+                }
+            }
+        }
+        Ok(then.into_values().filter(|grant| grant.is_in_force(time)).collect())
     }
 
     /// The grants that let somebody read now.

@@ -141,6 +141,44 @@ fn a_grant_by_hand_is_refused_and_found() {
 }
 
 #[test]
+fn whom_a_grant_let_read_is_told_also_when_its_file_is_gone() {
+    let (team, bob, _) = team();
+    let alice = &team.alice;
+    let now = || alice.sh("date -u +%FT%TZ").trim().to_owned();
+    let john_at = |at: &str| {
+        let access = alice.json(&["access:who", A, "--at", at]);
+        let people = access["people"].as_array().unwrap().clone();
+        people.into_iter().find(|it| it["member"] == "john").map(|it| it["granted_until"].clone())
+    };
+    let ticks = || sleep(Duration::from_millis(1100));
+    let before = now();
+    ticks();
+    bob.ok(&["grant-access", A, "--user", "john", "--duration", "1h"]);
+    let granted = now();
+    let with_grant = bob.git(&["rev-parse", "HEAD"]);
+    ticks();
+    bob.ok(&["revoke-access", A, "--user", "john"]);
+    ticks();
+    bob.ok(&["grant-access", A, "--user", "john", "--duration", "2s"]);
+    let again = bob.sh("cat .vsecure/grants/*.yaml | grep '^time: ' | sort | tail -1 | cut -c7-").trim().to_owned();
+    sleep(Duration::from_secs(3));
+    bob.ok(&["access:expire"]);
+    bob.push();
+    alice.pull();
+    let until = |at: &str| john_at(at).is_some_and(|until| !until.is_null());
+    assert_eq!(alice.json(&["access:grants"])["grants"].as_array().unwrap().len(), 1, "one revoked, one removed");
+    assert!(!until(&before));
+    assert!(until(&granted), "{:?}", john_at(&granted));
+    assert!(until(with_grant.trim()));
+    assert!(until(&again), "{again}: {:?}", john_at(&again));
+    ticks();
+    assert!(!until(&now()));
+    // By the rules of that time: who may not grant any more, could.
+    alice.ok(&["members:roles", "bob", "qa", "--yes"]);
+    assert!(until(&granted) && until(&again));
+}
+
+#[test]
 fn rights_are_told_now_then_and_with_reasons() {
     // Times are whole seconds: the policy's has to be another one than the secrets'.
     let (team, bob, _) = team_after(Duration::from_millis(1100));
