@@ -130,6 +130,58 @@ fn a_policy_is_changed_in_an_editor() {
 }
 
 #[test]
+fn a_policy_that_is_none_is_edited_again_by_whoever_says_so() {
+    let team = Team::with_secrets(&[("production/A", "one")]);
+    let alice = &team.alice;
+    // Breaks it the first time, and mends it the second.
+    let editor = team.file(
+        "editor",
+        "#!/bin/sh\nif grep -q ^roles: \"$1\"; then sed -i s/^roles:/rolls:/ \"$1\"\nelse cp \"$1\" \"$0.seen\"; sed -i 's/^rolls:/roles:/; s/staging/test/' \"$1\"; fi\n",
+    );
+    alice.sh(&format!("chmod 700 {editor}"));
+    let line = format!("EDITOR={editor} vsecure policy:edit");
+    let state = alice.state();
+    for answers in ["no", "yes\nno", ""] {
+        let run = alice.on_terminal(&line, answers);
+        assert!(run.out.contains("what you wrote is no policy") && run.out.contains("Edit it again?"), "{}", run.out);
+        assert_eq!(run.out.contains("vsecure policy:show"), !answers.starts_with("yes"), "{answers:?}: {}", run.out);
+        assert_ne!(run.code, 0, "{answers:?}: {}", run.out);
+        assert_eq!(alice.state(), state, "{answers:?}");
+    }
+    let run = alice.on_terminal(&line, "yes\nyes");
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert_eq!(alice.ok(&["env:list"]), "development\ntest\nproduction\ndefault\n");
+    let seen = fs::read_to_string(format!("{editor}.seen")).unwrap();
+    assert!(seen.contains("rolls:"), "what was written goes on to be edited: {seen}");
+}
+
+#[test]
+fn a_bar_shows_on_a_terminal_how_far_re_encryption_is() {
+    let team = Team::new();
+    let alice = &team.alice;
+    let values: String = (0..25).map(|number| format!("SECRET_{number}=value\n")).collect();
+    alice.ok(&["import", &team.file("values.env", &values), "--env", "production"]);
+    alice.push();
+    let add = |name: &str| {
+        team.joins(name, "");
+        let read = format!(r#"{{"secrets": {{"production/*": {{"read": ["alice", "{name}"], "write": ["alice"]}}}}}}"#);
+        team.file(&format!("{name}.json"), &read)
+    };
+    let rules = add("bob");
+    let piped = alice.run(&["policy:apply", &rules, "--yes"]);
+    assert!(piped.code == 0 && !piped.err.contains("encrypting"), "{}", piped.err);
+    let rules = add("carol");
+    let mut command = alice.command("script");
+    command.args(["-qec", &format!("vsecure policy:apply {rules} --yes"), "/dev/null"]).env("TERM", "xterm");
+    let shown = World::run_command(command, b"");
+    assert_eq!(shown.code, 0, "{}", shown.out);
+    assert!(shown.out.contains("encrypting") && shown.out.contains("/25 ["), "{}", shown.out);
+    let last = shown.out.rsplit('\n').nth(1).unwrap_or_default();
+    assert!(!last.contains("encrypting"), "it is taken away at the end: {}", shown.out);
+    assert!(alice.run(&["verify"]).out.is_empty());
+}
+
+#[test]
 fn two_admins_change_the_policy_at_once() {
     let team = Team::with_secrets(&[("production/A", "one")]);
     let alice = &team.alice;
