@@ -81,6 +81,12 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// A journal of a command that wrote to another store than those that are found by their name.
+    #[error("the journal of a command that was killed names a store at `{place}`")]
+    BegunElsewhere {
+        /// Where, within the work tree; escape it when shown.
+        place: String,
+    },
     /// A local file of ours that is not what we wrote.
     #[error("{} is damaged", path.display())]
     Damaged {

@@ -1,10 +1,11 @@
 //! What a transaction is about to do, written down before it begins, so that a killed one can be completed or undone.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
-use git2::Oid;
+use git2::{Oid, Reference};
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::durable::Unflushed;
@@ -15,6 +16,8 @@ use super::{StoreError, StorePath};
 
 const FORMAT: u32 = 1;
 const NAME: &str = "journal";
+/// Some 200 bytes are written for each changed file.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// One transaction: all names of files that it makes, so that nothing is left behind.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +48,26 @@ pub(super) struct JournalChange {
 
 fn oid(text: Option<&String>) -> Option<Oid> {
     text.and_then(|text| Oid::from_str(text).ok())
+}
+
+/// What is in the file at `place`; none where there is none. No link is followed, and nothing is waited for.
+fn read_plain(place: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    let damaged = || StoreError::Damaged { path: place.to_owned() };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(place, flags, Mode::empty()).map_err(io::Error::from) {
+        Ok(file) => File::from(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(_) if place.is_symlink() => return Err(damaged()),
+        Err(error) => return Err(StoreError::io(place, error)),
+    };
+    let failed = |error| StoreError::io(place, error);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return Err(damaged());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
 }
 
 impl JournalChange {
@@ -186,18 +209,26 @@ impl Journal {
 
     pub(super) fn load(git: &GitPlace) -> Result<Option<Self>, StoreError> {
         let place = Self::place(git);
-        let bytes = match fs::read(&place) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io(&place, error)),
-        };
-        let journal: Self = serde_json::from_slice(&bytes).map_err(|error| StoreError::io(&place, error.into()))?;
-        let plain = journal.id.bytes().all(|c| c.is_ascii_hexdigit())
-            && journal.branch.as_ref().is_none_or(|name| name.starts_with("refs/") && !name.contains(".."));
-        if journal.format == FORMAT && plain {
-            return Ok(Some(journal));
-        }
-        Err(StoreError::io(&place, io::Error::other("it was written by another version")))
+        let Some(bytes) = read_plain(&place)? else { return Ok(None) };
+        let journal = serde_json::from_slice(&bytes).ok().filter(Self::is_sound);
+        journal.map(Some).ok_or(StoreError::Damaged { path: place })
+    }
+
+    /// Whether it is one that we could have written: an archive that was unpacked may hold any.
+    fn is_sound(&self) -> bool {
+        let id = |text: &Option<String>| text.as_ref().is_none_or(|text| Oid::from_str(text).is_ok());
+        self.format == FORMAT
+            && !self.id.is_empty()
+            && self.id.bytes().all(|c| c.is_ascii_hexdigit())
+            && self.branch.as_ref().is_none_or(|name| Reference::is_valid_name(name))
+            && id(&self.old)
+            && id(&self.new)
+            && self.changes.iter().all(|it| it.path().is_ok() && id(&it.seen) && id(&it.base) && id(&it.new))
+    }
+
+    /// That it can't be what is to be completed here.
+    pub(super) fn damaged(git: &GitPlace) -> StoreError {
+        StoreError::Damaged { path: Self::place(git) }
     }
 
     /// Removes what is left of a finished transaction: its own files first, then the journal.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, StoreError, StoreOptions};
 
-const STORE: &str = ".vsecure";
+pub(super) const STORE: &str = ".vsecure";
 
 /// Where git keeps its things for one work tree.
 #[derive(Debug, Clone)]

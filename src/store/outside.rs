@@ -3,10 +3,10 @@
 
 use git2::{ObjectType, Oid};
 
+use super::locate::STORE;
 use super::tree::{CommitId, MOST_ENTRIES, read_blob};
 use super::{Store, StoreError};
 
-const STORE: &str = ".vsecure";
 const ATTRIBUTES: &str = ".gitattributes";
 const MAX_ATTRIBUTES_BYTES: u64 = 1024 * 1024;
 

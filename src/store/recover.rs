@@ -8,7 +8,7 @@ use super::durable::{Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
 use super::index::Index;
 use super::journal::{Journal, JournalChange};
-use super::locate::GitPlace;
+use super::locate::{GitPlace, STORE};
 use super::lock::{self, Lock};
 use super::{Store, StoreError, StoreOptions, StorePath};
 use crate::private;
@@ -81,10 +81,10 @@ impl Store {
         }
         let root = git.work_tree.join(prefix);
         let plain = Path::new(prefix).components().all(|part| matches!(part, Component::Normal(_)));
-        // Nothing is written through a link.
+        // Nothing is written through a link, nor where no store is found by its name: somebody else may have written the journal.
         let direct = root.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|real| real == parent));
-        if !plain || !direct {
-            return Err(StoreError::NotPlain { path: prefix.to_owned() });
+        if !plain || !direct || !root.ends_with(STORE) {
+            return Err(StoreError::BegunElsewhere { place: prefix.to_owned() });
         }
         let git = Some(GitPlace { prefix: prefix.to_owned(), ..git.clone() });
         Ok(Some(Self { root, git, options: self.options.clone(), repository: OnceCell::new() }))
@@ -111,6 +111,7 @@ impl Store {
         let git = self.git()?;
         let (token, target) = (journal.token(git), Journal::index_lock(git));
         if self.head_state()?.branch == journal.branch {
+            self.demand_staged_contents(journal)?;
             if !lock::is_ours(&token, &target) {
                 lock::remove(&token)?;
                 lock::write_new(&token, b"")?;
@@ -125,11 +126,25 @@ impl Store {
         Ok(true)
     }
 
+    /// That what was only staged is in this repository, before anything is touched: the journal may have come from another clone.
+    fn demand_staged_contents(&self, journal: &Journal) -> Result<(), StoreError> {
+        let objects = self.repository()?.odb()?;
+        let mut contents = journal.changes.iter().filter_map(JournalChange::new_blob);
+        if journal.new_commit().is_some() || contents.all(|blob| objects.exists(blob)) {
+            return Ok(());
+        }
+        Err(Journal::damaged(self.git()?))
+    }
+
     /// Whether there is a way back: for a commit, whether the branch has it. What is only staged is carried forward once its journal
     /// is in force, for its contents are in the repository then.
     pub(super) fn is_decided(&self, journal: &Journal) -> Result<bool, StoreError> {
         let Some(new) = journal.new_commit() else { return Ok(true) };
         let repository = self.repository()?;
+        if repository.find_commit(new).is_err_and(|error| error.code() == git2::ErrorCode::NotFound) {
+            // It is written before its journal: one that is not here was made in another clone.
+            return Ok(false);
+        }
         let now = match &journal.branch {
             Some(branch) => match repository.refname_to_id(branch) {
                 Ok(id) => Some(id),

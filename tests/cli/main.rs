@@ -21,6 +21,7 @@ mod export;
 mod git;
 mod guide;
 mod history;
+mod hostile_journal;
 mod hostile_names;
 mod hostile_repository;
 mod hostile_trees;

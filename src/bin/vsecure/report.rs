@@ -634,6 +634,12 @@ fn on_store(error: &StoreError) -> Advice {
         StoreError::Unsupported { .. } | StoreError::ReadOnly { .. } | StoreError::DiskFull { .. } => {
             advice(FAILURE, "nothing was changed")
         }
+        StoreError::BegunElsewhere { place } => advice(
+            INTEGRITY,
+            format!(
+                "if that is a store of yours: vsecure --store {place} status, at the top of the work tree, completes it; if not: rm \"$(git rev-parse --git-dir)/vsecure/journal\""
+            ),
+        ),
         StoreError::Damaged { path } => advice(INTEGRITY, format!("look at it, then move it away: {}", path.display())),
         StoreError::NoGitProgram { .. } => advice(FAILURE, "install git"),
         StoreError::GitFailed { .. } | StoreError::Git(_) | StoreError::Io { .. } => plain(FAILURE),
