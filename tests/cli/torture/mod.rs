@@ -11,6 +11,9 @@ mod writers;
 use crate::report;
 use scenario::Scenario;
 
+/// How many points, or so, the short form tries of a scenario that has very many.
+const MOST_OF_ONE: usize = 9;
+
 /// How much is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
@@ -26,7 +29,7 @@ impl Extent {
     /// As the environment says: `VSECURE_TORTURE=long`, `VSECURE_TORTURE=update:37`, or nothing.
     fn asked_for() -> Self {
         let said = std::env::var("VSECURE_TORTURE").unwrap_or_default();
-        match said.split_once(':') {
+        match said.rsplit_once(':') {
             Some((scenario, point)) => Self::Replay(scenario.to_owned(), point.parse().unwrap()),
             None if said == "long" => Self::Long,
             None => Self::Short,
@@ -53,7 +56,8 @@ impl Extent {
             Self::Long => (1..=count).collect(),
             Self::Replay(_, at) => vec![*at],
             // Odd, so that each kind of follow-up and each error meets each kind of call.
-            Self::Short => (1..=count).step_by(if scenario == "update" { 1 } else { 7 }).collect(),
+            Self::Short if scenario == "update" => (1..=count).collect(),
+            Self::Short => (1..=count).step_by((count / MOST_OF_ONE).max(7) | 1).collect(),
         }
     }
 }

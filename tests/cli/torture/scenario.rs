@@ -44,7 +44,7 @@ const fn variant(
 }
 
 /// Every scenario. A new command that writes gets its line here.
-pub const SCENARIOS: [Scenario; 19] = [
+pub const SCENARIOS: [Scenario; 21] = [
     scenario("create", &["create", "production/NEW", "-"], &["production/NEW"], nothing),
     scenario("update", &["update", "production/A", "-"], &["production/A"], one_version),
     scenario("rename", &["rename", "production/A", "staging/deep/B"], &["production/A", "staging/deep/B"], one_version),
@@ -67,7 +67,18 @@ pub const SCENARIOS: [Scenario; 19] = [
         ..variant("update-elsewhere", &["update", "production/I", "-"], &["production/I"], second_store)
     },
     variant("versions", &["versions", "production/A"], &["production/A"], cold),
+    variant(
+        "members:add",
+        &["members:add", "../home/bob.yaml", "--roles", "devops", "--yes"],
+        &SOME_OF_MANY,
+        with_many,
+    ),
+    variant("members:remove", &["members:remove", "bob", "--yes"], &SOME_OF_MANY, with_many_for_bob),
 ];
+
+/// How many secrets are encrypted anew for one member who comes or goes.
+const MANY: usize = 200;
+const SOME_OF_MANY: [&str; 3] = ["production/S0", "production/S100", "production/S199"];
 
 fn nothing(_: &World) {}
 
@@ -116,6 +127,22 @@ fn second_store(world: &World) {
     world.ok_with(&["--store", "infra", "create", "production/I", "-"], format!("{CANARY} one").as_bytes());
 }
 
+/// Many secrets that bob is going to read, and what he asks to be listed with.
+fn with_many(world: &World) {
+    let values: String = (0..MANY).map(|number| format!("S{number}={CANARY} {number}\n")).collect();
+    world.ok_with(&["import", "-", "--format", "dotenv", "--env", "production"], values.as_bytes());
+    let rules =
+        r#"{"secrets": {"production/*": {"read": ["admins", "devops"], "write": ["admins"], "delete": ["admins"]}}}"#;
+    world.ok_with(&["policy:apply", "-", "--yes"], rules.as_bytes());
+    world.sh("store=$(vsecure status --json | grep -o '\"store_id\": \"[0-9a-f]*' | cut -d'\"' -f4); home=$HOME; mkdir $home/bob; export HOME=$home/bob
+         vsecure keys:generate; vsecure --store-id $store members:request --name bob --email bob@example.com > $home/bob.yaml");
+}
+
+fn with_many_for_bob(world: &World) {
+    with_many(world);
+    world.ok(&["members:add", "../home/bob.yaml", "--roles", "devops", "--yes"]);
+}
+
 fn no_commits(world: &World) {
     world.git(&["update-ref", "-d", "HEAD"]);
 }
@@ -159,6 +186,11 @@ impl Scenario {
         if self.makes_store && world.run(&["list"]).code == 0 {
             // A store without its maker's key would be lost.
             view += &format!("key: {}\n", world.run(&["create", "production/FIRST", "-n", "x"]).code);
+        }
+        if self.arguments.iter().any(|word| word.starts_with("members:")) {
+            // Who is listed, and that keys and rights agree for every secret.
+            view += &said(&["members:list"]);
+            view += &said(&["verify"]);
         }
         for secret in self.secrets {
             view += &said(&[self.store, &["get", secret]].concat());
@@ -306,7 +338,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
         if entry.file_type().unwrap().is_dir() {
             collect(root, &path, found);
         }
-        let known = ["clone-id", "lock", "audit"].contains(&name.as_str()) || name.starts_with("history-");
+        let known = ["clone-id", "lock", "audit"].contains(&name.as_str())
+            || ["history-", "list-"].iter().any(|start| name.starts_with(start));
         let odd = name.ends_with(".lock")
             || [".vsecure-", ".tmp", "tmp_", "streamed_"].iter().any(|start| name.starts_with(start))
             || folder.ends_with(".git/vsecure") && !known
