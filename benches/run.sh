@@ -2,7 +2,7 @@
 # Measures the budgets that concern the store, each beside its named peer in one run, and prints a table; ends with 1 if one is missed.
 # Whole processes, medians; commands that are compared run in turns, so that what else the machine does falls on all of them alike.
 #
-#   benches/run.sh [BUDGET...]     all, or those named: get-one get-many write-folders write-flat write-files rekey programs list versions
+#   benches/run.sh [BUDGET...]     all, or those named: get-one get-many get-policy write-folders write-flat write-files rekey programs list versions
 #   BENCH_DIR=DIR                  keeps the stores there, and uses those that it finds; without it they are made and removed (1.5 GB)
 #   BENCH_RUNS=N                   how often each quick command is run; 50 by default
 #   PASSAGE=FILE                   passage's src/password-store.sh (https://github.com/FiloSottile/passage), if `passage` is not on the path
@@ -73,6 +73,10 @@ get() {
     row "$1 / rage -d" 1.5
 }
 get-one() { store one; get "get: 1 secret, 1 reader" production/SECRET_0; }
+get-policy() {
+    store policy --secrets 1000 --batch 1000 --readers 20 --epochs 20 --accepted 1000
+    get "get: 20 members, 20 epochs, 1 000 accepted, 20 readers" production/SECRET_0
+}
 get-many() { store many "${many[@]}"; get "get: 10 000 secrets, 100 000 commits, 20 readers" $of_many; }
 
 insert() {
@@ -151,7 +155,7 @@ versions() {
 echo "# $(uname -srm), $(nproc) cores, $(df --output=fstype "$dir" | tail -1); load $(cut -d' ' -f1 /proc/loadavg)"
 echo "# $("$vsecure" --version); $(rage --version); age $(age --version); passage; $(git --version)"
 printf '%-62s %9s %9s %9s %9s %8s\n' budget 'ours ms' 'peer ms' measured 'of least' 'at most'
-for budget in "${@:-get-one get-many write-folders write-flat write-files rekey programs list versions}"; do
+for budget in "${@:-get-one get-many get-policy write-folders write-flat write-files rekey programs list versions}"; do
     for one in $budget; do "$one"; done
 done
 exit "$missed"

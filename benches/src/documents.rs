@@ -10,8 +10,8 @@ use anyhow::{Context as _, anyhow, ensure};
 use base64::Engine as _;
 use vsecure::crypto::{self, Identity, Namespace, Recipient, SecretBytes};
 use vsecure::model::{
-    Change, Ciphertext, Digest, Document as _, KeyHolder, Member, MemberKeys, MemberName, Policy, PolicyRef, Revision,
-    SecretPath, Sidecar, StoreId, Timestamp, Version,
+    Acceptance, Change, Ciphertext, Digest, Document as _, KeyHolder, Member, MemberKeys, MemberName, Policy,
+    PolicyRef, Revision, SecretPath, Sidecar, StoreId, Timestamp, Version,
 };
 use vsecure::vault::{AccessLog, InitRequest, LogMode, Progress, Vault, VaultOptions, Writing};
 
@@ -63,6 +63,30 @@ impl Household {
         }
         let id = StoreId::of_first_epoch(&policy_file);
         Ok(Self { identity, name, id, policy, policy_file, gitattributes, now, recipients, holders })
+    }
+
+    /// The files of the epochs behind the first one, in order, up to the `last`, and the acceptance list that the last one names. By that one only
+    /// another reader may write: what counts still does so because it is `accepted`.
+    pub fn later_epochs(&self, last: u64, accepted: &Acceptance) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let mut files = Vec::new();
+        let mut policy = self.policy.clone();
+        let mut previous = self.policy_file.clone();
+        while policy.epoch.get() < last {
+            policy.epoch = policy.epoch.next();
+            policy.salt = None;
+            policy.previous = Some(Digest::of(&previous));
+            policy.environments.push(format!("environment{}", policy.epoch).parse()?);
+            if policy.epoch.get() == last && !accepted.is_empty() {
+                policy.accepted = Some(Digest::of(&accepted.to_bytes()));
+                for rule in policy.secrets.values_mut() {
+                    rule.write = vec!["reader1".parse()?];
+                }
+                files.push((format!("accepted/{}", Digest::of(&accepted.to_bytes())), accepted.to_bytes()));
+            }
+            previous = crypto::sign_document(&policy.body(), Namespace::Policy, &self.identity)?;
+            files.push((format!("{:06}.yaml", policy.epoch.get()), previous.clone()));
+        }
+        Ok(files)
     }
 
     /// A random value as the next revision of `path` after `previous`.

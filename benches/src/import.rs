@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use vsecure::crypto::write_new_identity_file;
-use vsecure::model::{SecretPath, Timestamp};
+use vsecure::model::{Acceptance, Digest, SecretPath, Timestamp};
 use vsecure::policy::Pins;
 use vsecure::vault::Vault;
 
@@ -89,6 +89,15 @@ fn write_history(import: &mut Import<impl Write>, build: &Build, household: &Hou
             import.documents(&next)?;
             (0..between).try_for_each(|_| import.other_work(build.files))?;
             newest = Some(next);
+        }
+    }
+    if build.epochs > 1 {
+        let sidecars = made.iter().map(|documents| Digest::of(&documents.sidecar));
+        let others = (0..build.accepted).map(|number| Digest::of(&number.to_le_bytes()));
+        let accepted = Acceptance::default().with(sidecars.chain(others).take(build.accepted));
+        import.commit("Change the policy")?;
+        for (name, file) in household.later_epochs(build.epochs, &accepted)? {
+            import.file(&format!(".vsecure/policy/{name}"), &file)?;
         }
     }
     while import.commits < build.commits {

@@ -55,6 +55,12 @@ struct Build {
     /// Members who may read each too, and to whom none is encrypted yet
     #[arg(long, default_value_t = 0)]
     newcomers: usize,
+    /// Epochs of the policy
+    #[arg(long, default_value_t = 1)]
+    epochs: u64,
+    /// Sidecars that the last epoch accepts, though their author may not write any more by then
+    #[arg(long, default_value_t = 0, requires = "epochs")]
+    accepted: usize,
     /// Versions of the first secret
     #[arg(long, default_value_t = 1)]
     versions: usize,
