@@ -434,7 +434,9 @@ impl Check<'_> {
     fn is_request(&self, file: &StorePath) -> bool {
         let bytes = self.files.read(file, MAX_REQUEST_BYTES as u64).unwrap_or_default().unwrap_or_default();
         verified::<Request>(&bytes, Namespace::Request).is_ok_and(|(request, signer)| {
-            layout::request(&request.name) == *file && request.keys.signing == signer.to_string()
+            layout::request(&request.name) == *file
+                && request.store == self.authority.id()
+                && request.keys.signing == signer.to_string()
         })
     }
 

@@ -6,8 +6,11 @@ mod age;
 mod base;
 mod documents;
 mod epochs;
+mod logs;
 mod moved;
+mod parents;
 mod policies;
+mod requests;
 mod sign;
 mod signatures;
 mod values;
@@ -48,6 +51,8 @@ fn all(base: &Base) -> Vec<Case> {
         values::cases(base),
         policies::cases(base),
         epochs::cases(base),
+        parents::cases(base),
+        requests::cases(base),
     ]
     .concat()
 }
@@ -61,7 +66,9 @@ fn stored_names() -> BTreeSet<String> {
 fn the_stored_vectors_are_what_their_makers_make() {
     let base = Base::load();
     let cases = all(&base);
-    if std::env::var_os("VSECURE_WRITE_VECTORS").is_some() {
+    let write = std::env::var_os("VSECURE_WRITE_VECTORS").is_some();
+    logs::compare(&base, write);
+    if write {
         for part in ["base", "cases"] {
             let _ = fs::remove_dir_all(folder().join(part));
         }
@@ -150,6 +157,15 @@ fn state(world: &World) -> BTreeMap<String, Vec<u8>> {
 fn judge(case: &Case, base: &Base, world: &World) -> (Vec<String>, Duration) {
     lay_base(world);
     give_key(world, &case.vector.seen_by);
+    for files in &case.history {
+        write_files(&world.project.join(".vsecure"), files);
+        world.git(&["add", "-A"]);
+        world.git(&["commit", "-q", "-m", "Earlier"]);
+    }
+    if !case.history.is_empty() {
+        // What a first read leaves in a clone, as below.
+        assert_eq!(run(world, base, &["get", "staging/A"]).code, 0);
+    }
     let outside = tempfile::tempdir_in(&world.home).unwrap();
     case.lay(base, &world.project.join(".vsecure"), outside.path());
     let before = state(world);
@@ -209,7 +225,11 @@ fn every_vector_is_refused_for_its_reason() {
                 assert_eq!(run(&world, &base, &["get", "production/A"]).code, 0);
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let case = Case::load(name);
-                    let (wrong, time) = judge(&case, &base, &world);
+                    let (wrong, time) = match case.history.as_slice() {
+                        [] => judge(&case, &base, &world),
+                        // What was committed would be the next one's history.
+                        _ => judge(&case, &base, &self::world(&base)),
+                    };
                     results.lock().unwrap().push((case, wrong, time));
                 }
             });

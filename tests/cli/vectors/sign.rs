@@ -46,6 +46,20 @@ impl Person {
         format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(&self.recipient)))
     }
 
+    /// The hash of the signing key in ssh's wire encoding, in hexadecimal.
+    pub fn key_hex(&self) -> String {
+        Sha256::digest(self.key_wire()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The fingerprint of the signing key, as `ssh-keygen -l` shows it.
+    pub fn key_fingerprint(&self) -> String {
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(self.key_wire())))
+    }
+
+    fn key_wire(&self) -> Vec<u8> {
+        key_blob("ssh-ed25519", self.signing.verifying_key().as_bytes())
+    }
+
     /// The signing key, as a policy writes it.
     pub fn verifying_key(&self) -> String {
         ssh_key(self.signing.verifying_key().as_bytes())

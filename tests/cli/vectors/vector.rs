@@ -81,6 +81,8 @@ pub struct Case {
     pub name: String,
     pub vector: Vector,
     pub files: BTreeMap<String, Vec<u8>>,
+    /// What earlier commits brought, oldest first.
+    pub history: Vec<BTreeMap<String, Vec<u8>>>,
 }
 
 /// A vector that all commands refuse, until said otherwise.
@@ -96,12 +98,18 @@ pub fn case(name: &str, kind: &str, about: &str) -> Case {
         linked: BTreeSet::new(),
         special: BTreeMap::new(),
     };
-    Case { name: name.to_owned(), vector, files: BTreeMap::new() }
+    Case { name: name.to_owned(), vector, files: BTreeMap::new(), history: Vec::new() }
 }
 
 impl Case {
     pub fn with(mut self, file: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.insert(file.to_owned(), bytes.into());
+        self
+    }
+
+    /// Behind a commit that brought `bytes` as `file`, and those before it.
+    pub fn after(mut self, file: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.history.push(BTreeMap::from([(file.to_owned(), bytes.into())]));
         self
     }
 
@@ -164,6 +172,8 @@ impl Case {
         let text = fs::read(loaded.place().join("vector.json")).unwrap();
         loaded.vector = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         loaded.files = files_below(&loaded.place().join("store"));
+        let earlier = (1..).map(|number| loaded.place().join(format!("history/{number}")));
+        loaded.history = earlier.take_while(|place| place.exists()).map(|place| files_below(&place)).collect();
         loaded
     }
 
@@ -173,6 +183,9 @@ impl Case {
         let text = serde_json::to_string_pretty(&self.vector).unwrap();
         fs::write(place.join("vector.json"), format!("{text}\n")).unwrap();
         write_files(&place.join("store"), &self.files);
+        for (number, files) in (1..).zip(&self.history) {
+            write_files(&place.join(format!("history/{number}")), files);
+        }
     }
 
     /// Lays it over the good store at `root`; what links lead to goes to `outside`.
