@@ -402,6 +402,19 @@ mod tests {
         assert_eq!(kind(world.step(|policy| policy.roles.push("bob".parse().unwrap()))), "name-reused");
         let (carol, with_his_key) = again("carol", &world.bob);
         assert_eq!(kind(world.step(|policy| drop(policy.members.insert(carol, with_his_key)))), "shared-key");
+        // One of the two is enough: signatures would name nobody, or an age file would be for two.
+        for theirs in [true, false] {
+            let stranger = Identity::generate();
+            let (dave, mut half) = again("dave", &stranger);
+            let (_, his) = again("bob", &world.bob);
+            let (keys, his) = (&mut half.keys[0], &his.keys[0]);
+            if theirs {
+                keys.recipient.clone_from(&his.recipient)
+            } else {
+                keys.signing.clone_from(&his.signing)
+            }
+            assert_eq!(kind(world.step(|policy| drop(policy.members.insert(dave, half)))), "shared-key", "{theirs}");
+        }
         let bad = |policy: &mut Policy| policy.members.values_mut().for_each(|m| m.keys[0].recipient = "age1x".into());
         assert_eq!(kind(world.step(bad)), "bad-key");
     }

@@ -380,9 +380,42 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&pins.store_file(&id)), 0o600);
         assert_eq!(mode(&directory.path().join("state/vsecure/stores")), 0o700);
+        let good = fs::read_to_string(pins.store_file(&id)).unwrap();
+        let other = StoreId::of_first_epoch(b"three").to_string();
+        let chain = format!("\"chain\": {{\"epochs\": [\"{other}\"], \"members\": {{}}}}");
+        for (from, to) in [
+            ("\"format\": 1", "\"format\": 2"),
+            (&format!("\"store\": \"{id}\""), &format!("\"store\": \"{other}\"")),
+            ("\"epoch\": 1", "\"epoch\": 0"),
+            ("\"chain\": null", &chain),
+        ] {
+            assert!(good.contains(from), "{from}: {good}");
+            fs::write(pins.store_file(&id), good.replace(from, to)).unwrap();
+            assert!(matches!(pins.pinned(&id), Err(PinError::Damaged { .. })), "{to}");
+        }
         fs::write(pins.store_file(&id), b"{}").unwrap();
         assert!(matches!(pins.pinned(&id), Err(PinError::Damaged { .. })));
         assert!(matches!(pins.trust(&id), Err(PinError::Damaged { .. })), "a damaged pin is not silently made anew");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_policy_counts_only_as_it_was_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::in_directory(directory.path().to_owned());
+        let digest = Digest::of(b"policy");
+        fs::create_dir_all(directory.path().join("policies")).unwrap();
+        fs::write(pins.content_file(&digest), b"policy").unwrap();
+        assert_eq!(pins.content(&digest).unwrap(), b"policy");
+        fs::write(pins.content_file(&digest), b"another").unwrap();
+        assert!(matches!(pins.content(&digest), Err(PinError::Damaged { .. })));
+        // A chain that was verified is known under its own store's id only.
+        let id = StoreId::of_first_epoch(b"one");
+        let summary = |id: &StoreId| format!("{{\"epochs\": [\"{id}\"], \"members\": {{}}}}");
+        fs::create_dir_all(directory.path().join("stores")).unwrap();
+        fs::write(pins.chain_file(&id), summary(&id)).unwrap();
+        assert!(pins.known_chain(&id).is_some());
+        fs::write(pins.chain_file(&id), summary(&StoreId::of_first_epoch(b"two"))).unwrap();
+        assert!(pins.known_chain(&id).is_none());
     }
 
     #[test]

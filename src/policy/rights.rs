@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn the_order_in_which_rules_are_written_decides_nothing() {
+        let mut policy = policy();
+        let rule =
+            |name: &str| Rule { read: vec![name.parse().unwrap()], ..policy.secrets.values().next().unwrap().clone() };
+        let rules = [("a/*", "alice"), ("a/**", "bob"), ("a/b/**", "alice"), ("a/b/*c", "bob")];
+        policy.secrets = rules.map(|(pattern, name)| (pattern.parse().unwrap(), rule(name))).into();
+        for (path, decides) in [("a/X", "a/*"), ("a/b/X", "a/b/**"), ("a/b/Xc", "a/b/*c")] {
+            let path: SecretPath = path.parse().unwrap();
+            let (pattern, _) = Rights::of(&policy).deciding_rule(&path).unwrap();
+            assert_eq!(pattern.as_str(), decides, "{path}");
+        }
+    }
+
+    #[test]
     fn whoever_reads_and_writes_may_grant_unless_the_rule_says_who() {
         let mut policy = policy();
         let production: SecretPath = "production/A".parse().unwrap();
