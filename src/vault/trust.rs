@@ -413,7 +413,7 @@ impl Vault {
     /// Trusts one more remote branch: what it has moves the pins from now on.
     ///
     /// # Errors
-    /// [`VaultError::NoSuchReference`], or when the pins can't be written.
+    /// [`VaultError::NoSuchReference`], what makes the branch one of another store or policy, or when the pins can't be written.
     pub fn trust_branch(&self, name: &str) -> Result<String, VaultError> {
         let forms = [name.to_owned(), format!("refs/remotes/{name}"), format!("refs/remotes/origin/{name}")];
         let remote = |name: &&String| {
@@ -423,6 +423,10 @@ impl Vault {
         };
         let missing = || VaultError::NoSuchReference { name: name.to_owned() };
         let reference = forms.iter().find(remote).ok_or_else(missing)?;
+        // One that can't be trusted would have every command after this one fail.
+        if let (Some(pins), Some(tip)) = (&self.options.pins, self.store.reference(reference)?) {
+            advanced(&self.store, pins, self.authority.chain(), reference, None, &tip, &mut Vec::new())?;
+        }
         self.change_branches(|branches| {
             branches.said.insert(reference.clone());
         })?;

@@ -165,6 +165,75 @@ fn a_branch_that_was_rewritten_is_an_error_in_a_clone_that_knew_it() {
 }
 
 #[test]
+fn another_store_in_the_place_of_the_one_that_a_branch_had_is_named() {
+    for looked_before in [true, false] {
+        let world = World::with_secrets(&[("production/A", "one")]);
+        let remote = world.home.join("remote.git");
+        world.git(&["init", "-q", "--bare", remote.to_str().unwrap()]);
+        world.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+        world.git(&["push", "-q", "-u", "origin", "main"]);
+        if looked_before {
+            world.ok(&["list"]);
+        } else {
+            world.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+        }
+        let attacker = attackers_clone(&world, &remote);
+        fs::remove_dir_all(attacker.join(".vsecure")).unwrap();
+        let mut init = world.command("vsecure");
+        init.args(["init", "--name", "mallory", "--email", "mallory@example.com"]).current_dir(&attacker);
+        let made = World::run_command(init, b"");
+        assert_eq!(made.code, 0, "{}", made.err);
+        push_all(&world, &attacker, "Another");
+        world.git(&["fetch", "-q"]);
+        let error = world.refused(6, &["get", "A"]);
+        assert!(error.contains("this store's id is"), "looked before: {looked_before}: {error}");
+    }
+}
+
+#[test]
+fn a_second_trusted_branch_with_a_policy_of_its_own_is_refused() {
+    let (world, _) = with_remote(&[("production/A", "one")]);
+    let before = world.git(&["rev-parse", "HEAD"]);
+    world.ok(&["env:add", "mains", "--yes"]);
+    world.git(&["push", "-q"]);
+    world.ok(&["list"]);
+    // An epoch of the same number, made in a clone that knows nothing of the other.
+    let other = world.copy();
+    other.git(&["reset", "-q", "--hard", before.trim()]);
+    other.sh("rm -r $HOME/.local/state/vsecure; git remote remove origin");
+    let id = world.json(&["status"])["store_id"].as_str().unwrap().to_owned();
+    other.ok(&["--store-id", &id, "env:add", "others", "--yes"]);
+    let remote = world.home.join("remote.git");
+    other.git(&["push", "-q", remote.to_str().unwrap(), "HEAD:other"]);
+    world.git(&["fetch", "-q"]);
+    assert_eq!(world.get("A"), "one", "nobody trusts it yet");
+    let error = world.refused(6, &["trust:branch", "other"]);
+    assert!(error.contains("origin/other does not go on from the one it had"), "{error}");
+    assert_eq!(world.get("A"), "one", "it is not trusted, and nothing is lost");
+    world.ok(&["trust:branch", "main"]);
+}
+
+#[test]
+fn a_longer_chain_of_another_store_that_a_merge_left_out_is_no_loss() {
+    let (world, remote) = with_remote(&[("production/A", "one")]);
+    let attacker = attackers_clone(&world, &remote);
+    let other = World::with_store();
+    other.ok(&["env:add", "one", "--yes"]);
+    other.ok(&["env:add", "two", "--yes"]);
+    world.git_in(&attacker, &["checkout", "-q", "-b", "side"]);
+    fs::remove_dir_all(attacker.join(".vsecure")).unwrap();
+    world.sh(&format!("cp -r {}/.vsecure {}", other.project.display(), attacker.display()));
+    world.git_in(&attacker, &["add", "-A"]);
+    world.git_in(&attacker, &["commit", "-q", "-m", "Another store"]);
+    world.git_in(&attacker, &["checkout", "-q", "main"]);
+    world.git_in(&attacker, &["merge", "-q", "-s", "ours", "--no-edit", "side"]);
+    world.git_in(&attacker, &["push", "-q", "origin", "HEAD:main"]);
+    world.git(&["pull", "-q"]);
+    assert_eq!(world.get("A"), "one");
+    assert_eq!(world.ok(&["list"]), "production/A\n");
+}
+
+#[test]
 fn what_git_users_do_with_their_own_branches_raises_no_alarm() {
     let (world, _) = with_remote(&[("production/A", "one"), ("production/B", "b")]);
     world.ok(&["update", "A", "two"]);
