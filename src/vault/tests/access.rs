@@ -1,6 +1,7 @@
 //! Epochs, re-encryption, debt and grants: what changes with people, and what must not.
 
 use super::*;
+use crate::model::GrantId;
 use crate::model::{Pattern, RoleName, Version};
 use crate::policy::{Edit, EditError, RuleTable};
 use crate::vault::Verify;
@@ -289,6 +290,19 @@ fn a_grant_ends_at_its_deadline() {
     assert_eq!((outcome.grants.len(), outcome.reencrypted.len()), (1, 1));
     assert!(!world.opens("rita"));
     assert_eq!(world.debtors(), ["rita"], "she knows it");
+}
+
+#[test]
+fn a_grant_counts_in_its_own_place_only() {
+    let world = World::with_bob().with("guest");
+    let grantee = Grantee::Guest(world.identity("guest").recipient().clone());
+    let request = GrantRequest { path: path(), grantee, duration: "1h".parse().unwrap(), reason: None };
+    let outcome = world.vault_as("alice").grant(&request, &Writing::default()).unwrap();
+    let other = GrantId::of_random([1; 16]);
+    fs::copy(world.file(&layout::grant(&outcome.grants[0].id)), world.file(&layout::grant(&other))).unwrap();
+    let (listed, refused) = world.vault_as("alice").grants_listed().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(matches!(refused.as_slice(), [VaultError::Refused { flaw: Flaw::Moved { .. }, .. }]), "{refused:?}");
 }
 
 #[test]

@@ -124,6 +124,24 @@ fn versions_that_somebody_only_counted_past_are_not_all_named() {
 }
 
 #[test]
+fn a_pin_never_moves_back() {
+    let world = World::new();
+    world.create();
+    let chain = || world.vault_as("alice").authority.chain().clone();
+    let first = chain();
+    let remove = Edit::RemoveMember { who: "rita".into() };
+    world.vault_as("alice").change_policy(&remove.into(), &Writing::default()).unwrap();
+    let second = chain();
+    let pins = Pins::in_directory(world.folder.path().join("pins"));
+    pins.trust(&first.id()).unwrap();
+    for (chain, epoch) in [(&first, 1), (&second, 2), (&first, 2)] {
+        let file = fs::read(world.file(&layout::epoch(chain.policy().epoch))).unwrap();
+        pins.advance(chain, &file, None).unwrap();
+        assert_eq!(pins.pinned(&first.id()).unwrap().unwrap().epoch.get(), epoch);
+    }
+}
+
+#[test]
 fn an_edited_epoch_in_the_middle_of_a_known_chain_is_not_taken_for_what_it_was() {
     let world = World::new();
     world.create();

@@ -225,6 +225,12 @@ fn trailers(base: &Base) -> Vec<Case> {
             &good.replace('=', ""),
         ),
         with(
+            "trailer-indented-less",
+            "not-canonical",
+            "A signature whose lines are not indented.",
+            &format!("{body}{}", trailer.replace("\n  ", "\n")),
+        ),
+        with(
             "trailer-indented-more",
             "not-canonical",
             "A line of the signature indented by three spaces.",
