@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 
 use super::StoreError;
 
-/// How many files are worth one flush of the whole file system: it also waits for what others write.
-const MANY: usize = 64;
+/// How many files are many: worth threads, a pack, and one flush of the whole file system, which also waits for what others write.
+pub(super) const MANY: usize = 64;
 /// How many are flushed at a time.
 const THREADS: usize = 8;
 

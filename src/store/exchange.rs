@@ -10,6 +10,7 @@ use git2::{ErrorCode, ObjectType};
 
 use super::batch::Person;
 use super::durable::Unflushed;
+use super::objects::NewFile;
 use super::tree::{BlobId, CommitId};
 use super::{Store, StoreError};
 
@@ -118,13 +119,13 @@ impl Store {
         message: &str,
         author: &Person,
     ) -> Result<CommitId, StoreError> {
-        let repository = self.repository()?;
-        let write =
-            |(path, content): &(String, Vec<u8>)| Ok((path.clone(), Some(self.object(repository.blob(content))?)));
-        let blobs: Vec<_> = files.iter().map(write).collect::<Result<_, StoreError>>()?;
+        let parent = parent.map(|parent| parent.0);
+        let files: Vec<NewFile<'_>> =
+            files.iter().map(|(path, content)| (path.clone(), Some(content.as_slice()))).collect();
         let persons = self.persons(Some(author), Some(author))?;
         let mut unflushed = Unflushed::default();
-        let commit = self.write_commit(parent.map(|parent| parent.0), &blobs, message, &persons, &mut unflushed)?;
+        let (_, tree) = self.write_tree(parent, &files, &mut unflushed)?;
+        let commit = self.write_commit(parent, tree, message, &persons, &mut unflushed)?;
         unflushed.flush()?;
         Ok(CommitId(commit))
     }

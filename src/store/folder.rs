@@ -12,12 +12,10 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::durable::Shared;
+use super::durable::{MANY, Shared};
 use super::{StoreError, StorePath};
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
-/// How many files are worth the threads.
-const MANY: usize = 64;
 
 /// An open folder of a store.
 pub(super) struct Folder {

@@ -23,6 +23,7 @@ mod lock;
 mod memory;
 mod objects;
 mod outside;
+mod pack;
 mod path;
 mod recover;
 mod refs;

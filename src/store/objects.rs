@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 
 use git2::build::TreeUpdateBuilder;
 use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
 
-use super::batch::{FileChange, Person};
-use super::durable::Unflushed;
+use super::batch::Person;
+use super::durable::{MANY, Unflushed};
+use super::pack::Packing;
 use super::{Store, StoreError};
 
 /// Settings that name a program to run when signing, with git's own defaults.
@@ -20,6 +22,9 @@ const SIGNERS: [(&str, &str); 5] = [
     ("gpg.ssh.program", "ssh-keygen"),
     ("gpg.ssh.defaultKeyCommand", ""),
 ];
+
+/// A file by its path in the repository, and what it is to hold; nothing when it is to go.
+pub(super) type NewFile<'a> = (String, Option<&'a [u8]>);
 
 /// Whose commit it is.
 pub(super) struct Persons {
@@ -43,84 +48,82 @@ impl Store {
         Ok(Persons { author: sign(author)?, committer: sign(committer)? })
     }
 
-    /// Writes the new contents; one id a change, none for a deletion.
-    pub(super) fn write_blobs(&self, changes: &[FileChange]) -> Result<Vec<Option<Oid>>, StoreError> {
-        let repository = self.repository()?;
-        let write = |change: &FileChange| change.content.as_ref().map(|content| self.object(repository.blob(content)));
-        changes.iter().map(|change| write(change).transpose()).collect()
+    /// Writes new contents, none for a deletion: one id each. And the tree that has nothing changed against `parent`'s but these files.
+    pub(super) fn write_tree(
+        &self,
+        parent: Option<Oid>,
+        files: &[NewFile<'_>],
+        unflushed: &mut Unflushed,
+    ) -> Result<(Vec<Option<Oid>>, Oid), StoreError> {
+        let packing = if files.len() > MANY { Packing::of(self)? } else { None };
+        let repository = packing.as_ref().map_or_else(|| self.repository(), |packing| Ok(packing.repository()))?;
+        let blobs = self.write_blobs(repository, files)?;
+        let named: Vec<(&str, Option<Oid>)> = files.iter().map(|(path, _)| path.as_str()).zip(blobs.clone()).collect();
+        let tree = self.tree_with(repository, parent, &named)?;
+        let new = new_objects(repository, tree, &named)?;
+        match packing {
+            Some(packing) => packing.write(&new, unflushed)?,
+            None => self.unflushed_objects(&new, unflushed)?,
+        }
+        Ok((blobs, tree))
+    }
+
+    /// Writes new contents, none for a deletion: one id each.
+    pub(super) fn write_blobs(
+        &self,
+        repository: &Repository,
+        files: &[NewFile<'_>],
+    ) -> Result<Vec<Option<Oid>>, StoreError> {
+        let write = |(_, content): &NewFile<'_>| content.map(|content| self.object(repository.blob(content)));
+        files.iter().map(|file| write(file).transpose()).collect()
     }
 
     pub(super) fn object(&self, written: Result<Oid, git2::Error>) -> Result<Oid, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
-        written.map_err(|error| match error.class() {
-            // The library says only in words what the system refused: asking the system again gives its reason.
-            git2::ErrorClass::Os => {
-                let refused = tempfile::tempfile_in(&objects).err();
-                StoreError::io(&objects, refused.unwrap_or_else(|| io::Error::other(error)))
-            }
-            _ => StoreError::Git(error),
-        })
+        written.map_err(|error| refused(&objects, error))
     }
 
-    /// Writes the commit that changes nothing but these files against `parent`: its id.
+    fn tree_with(
+        &self,
+        repository: &Repository,
+        parent: Option<Oid>,
+        files: &[(&str, Option<Oid>)],
+    ) -> Result<Oid, StoreError> {
+        let base = match parent {
+            Some(parent) => repository.find_commit(parent)?.tree()?,
+            None => repository.find_tree(self.object(repository.treebuilder(None)?.write())?)?,
+        };
+        let mut builder = TreeUpdateBuilder::new();
+        for (path, blob) in files {
+            match blob {
+                Some(blob) => drop(builder.upsert(*path, *blob, FileMode::Blob)),
+                None if base.get_path(Path::new(path)).is_ok() => drop(builder.remove(*path)),
+                None => {}
+            }
+        }
+        self.object(builder.create_updated(repository, &base))
+    }
+
+    /// Writes the commit of `tree` upon `parent`: its id.
     pub(super) fn write_commit(
         &self,
         parent: Option<Oid>,
-        blobs: &[(String, Option<Oid>)],
+        tree: Oid,
         message: &str,
         persons: &Persons,
         unflushed: &mut Unflushed,
     ) -> Result<Oid, StoreError> {
         let repository = self.repository()?;
-        let parent = parent.map(|id| repository.find_commit(id)).transpose()?;
-        let empty = TreeUpdateBuilder::new();
-        let base = match &parent {
-            Some(parent) => parent.tree()?,
-            None => repository.find_tree(self.object(repository.treebuilder(None)?.write())?)?,
-        };
-        let mut builder = empty;
-        for (path, blob) in blobs {
-            match blob {
-                Some(blob) => drop(builder.upsert(path.as_str(), *blob, FileMode::Blob)),
-                None if base.get_path(path.as_ref()).is_ok() => drop(builder.remove(path.as_str())),
-                None => {}
-            }
-        }
-        let tree = self.object(builder.create_updated(repository, &base))?;
-        self.unflushed_objects(&self.new_objects(repository, tree, blobs)?, unflushed)?;
         let commit = if wants_signature(repository)? {
-            self.signed_commit(parent.as_ref().map(git2::Commit::id), tree, message, persons)?
+            self.signed_commit(parent, tree, message, persons)?
         } else {
+            let parent = parent.map(|id| repository.find_commit(id)).transpose()?;
             let tree = repository.find_tree(tree)?;
             let parents: Vec<_> = parent.iter().collect();
             self.object(repository.commit(None, &persons.author, &persons.committer, message, &tree, &parents))?
         };
         self.unflushed_objects(&[commit], unflushed)?;
         Ok(commit)
-    }
-
-    /// The objects that a commit of these files may have made: their blobs, and the trees on the way to them.
-    fn new_objects(
-        &self,
-        repository: &Repository,
-        root: Oid,
-        blobs: &[(String, Option<Oid>)],
-    ) -> Result<Vec<Oid>, StoreError> {
-        let mut objects: Vec<Oid> = blobs.iter().filter_map(|(_, blob)| *blob).collect();
-        objects.push(root);
-        let tree = repository.find_tree(root)?;
-        let mut folders = HashSet::new();
-        for (path, _) in blobs {
-            let mut folder = path.as_str();
-            while let Some((parent, _)) = folder.rsplit_once('/').filter(|(parent, _)| folders.insert(*parent)) {
-                folder = parent;
-            }
-        }
-        let ids = folders.into_iter().filter_map(|folder| tree.get_path(folder.as_ref()).ok());
-        objects.extend(ids.map(|entry| entry.id()));
-        objects.sort_unstable();
-        objects.dedup();
-        Ok(objects)
     }
 
     /// Lets git sign: it chooses program and key as the user has configured.
@@ -200,4 +203,34 @@ impl Store {
 /// Whether the user's configuration asks for signed commits.
 fn wants_signature(repository: &Repository) -> Result<bool, StoreError> {
     Ok(repository.config()?.snapshot()?.get_bool("commit.gpgsign").unwrap_or(false))
+}
+
+/// What the system refused below `folder`: the library says it only in words, and asking the system again gives its reason.
+pub(super) fn refused(folder: &Path, error: git2::Error) -> StoreError {
+    match error.class() {
+        git2::ErrorClass::Os => {
+            let refused = tempfile::tempfile_in(folder).err();
+            StoreError::io(folder, refused.unwrap_or_else(|| io::Error::other(error)))
+        }
+        _ => StoreError::Git(error),
+    }
+}
+
+/// The objects that a tree of these files may have made: their blobs, and the trees on the way to them.
+fn new_objects(repository: &Repository, root: Oid, files: &[(&str, Option<Oid>)]) -> Result<Vec<Oid>, StoreError> {
+    let mut objects: Vec<Oid> = files.iter().filter_map(|(_, blob)| *blob).collect();
+    objects.push(root);
+    let tree = repository.find_tree(root)?;
+    let mut folders = HashSet::new();
+    for (path, _) in files {
+        let mut folder = *path;
+        while let Some((parent, _)) = folder.rsplit_once('/').filter(|(parent, _)| folders.insert(*parent)) {
+            folder = parent;
+        }
+    }
+    let ids = folders.into_iter().filter_map(|folder| tree.get_path(folder.as_ref()).ok());
+    objects.extend(ids.map(|entry| entry.id()));
+    objects.sort_unstable();
+    objects.dedup();
+    Ok(objects)
 }

@@ -10,6 +10,7 @@ use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::locate::{GitPlace, STORE};
 use super::lock::{self, Lock};
+use super::pack;
 use super::{Store, StoreError, StoreOptions, StorePath};
 use crate::private;
 
@@ -95,6 +96,7 @@ impl Store {
         let objects = self.git()?.common_dir.join("objects");
         // The library's own name for them, and the name that a signing git gives them.
         let mut none_left = private::remove_stale(&objects, "tmp_object_git2_", since);
+        none_left &= private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
         for byte in 0..=u8::MAX {
             none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), "tmp_obj_", since);
         }

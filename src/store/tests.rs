@@ -74,7 +74,7 @@ fn many_files_are_changed_made_and_removed_in_one_commit() {
     let store = store(folder.path());
     let file = |number: usize| -> StorePath { format!("secrets/{}/{number}", number % 7).parse().unwrap() };
     let change = |number: usize, seen: Option<&str>, content: Option<&str>| {
-        let bytes = |text: &str| format!("{text} {number}").into_bytes();
+        let bytes = |text: &str| content_of(number, text).into_bytes();
         FileChange { path: file(number), seen: seen.map(bytes), content: content.map(bytes) }
     };
     let apply = |changes: Vec<FileChange>| {
@@ -87,11 +87,11 @@ fn many_files_are_changed_made_and_removed_in_one_commit() {
     let head = store.head_tree().unwrap().unwrap();
     for number in 0..300 {
         let expected = match number {
-            200.. => Some(format!("new {number}")),
-            number if number % 2 == 0 => Some(format!("two {number}")),
+            200.. => Some(content_of(number, "new")),
+            number if number % 2 == 0 => Some(content_of(number, "two")),
             _ => None,
         };
-        for bytes in [store.read(&file(number), 100).unwrap(), head.read(&file(number), 100).unwrap()] {
+        for bytes in [store.read(&file(number), 10_000).unwrap(), head.read(&file(number), 10_000).unwrap()] {
             assert_eq!(bytes.map(|bytes| String::from_utf8(bytes).unwrap()), expected, "{number}");
         }
     }
@@ -102,6 +102,17 @@ fn many_files_are_changed_made_and_removed_in_one_commit() {
     };
     assert_eq!(git(&["status", "--porcelain"]), "");
     git(&["fsck", "--strict"]);
+    // A pack for each, and the two commits.
+    let counts = git(&["count-objects", "-v"]);
+    assert!(
+        counts.contains("count: 2\n") && counts.contains("packs: 2\n") && counts.contains("garbage: 0\n"),
+        "{counts}"
+    );
+}
+
+/// Of lengths from a few bytes to some thousands.
+fn content_of(number: usize, text: &str) -> String {
+    format!("{text} {number}").repeat(1 + number * number % 700)
 }
 
 #[test]

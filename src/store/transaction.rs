@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use git2::{Oid, RepositoryState};
 
-use super::batch::{Batch, Mode, Person};
+use super::batch::{Batch, FileChange, Mode, Person};
 use super::durable::{Flushing, Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
 use super::index::Index;
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
-use super::objects::Persons;
+use super::objects::{NewFile, Persons};
 use super::recover::Recovered;
 use super::refs::Head;
 use super::tree::CommitId;
@@ -137,16 +137,9 @@ impl<'a> Transaction<'a> {
         let store = self.store;
         let head = store.head_state()?;
         self.check_base(batch, &head)?;
-        let blobs = store.write_blobs(&batch.changes)?;
-        let prefix = &store.git()?.prefix;
-        let files: Vec<(String, Option<Oid>)> = batch
-            .changes
-            .iter()
-            .zip(&blobs)
-            .map(|(change, blob)| (format!("{prefix}/{}", change.path), *blob))
-            .collect();
         let mut unflushed = Unflushed::default();
-        let commit = store.write_commit(head.commit, &files, &batch.message, persons, &mut unflushed)?;
+        let (blobs, tree) = store.write_tree(head.commit, &self.files(batch)?, &mut unflushed)?;
+        let commit = store.write_commit(head.commit, tree, &batch.message, persons, &mut unflushed)?;
         let objects = unflushed.start();
         let journal = self.journal(batch, &blobs, &head, Some(commit))?;
         let done =
@@ -155,10 +148,16 @@ impl<'a> Transaction<'a> {
         Ok(done.then_some(Applied { commit: Some(CommitId(commit)), branch }))
     }
 
+    fn files<'b>(&self, batch: &'b Batch) -> Result<Vec<NewFile<'b>>, StoreError> {
+        let prefix = &self.store.git()?.prefix;
+        let file = |change: &'b FileChange| (format!("{prefix}/{}", change.path), change.content.as_deref());
+        Ok(batch.changes.iter().map(file).collect())
+    }
+
     /// Writes the files and stages them, without a commit.
     fn stage(&self, batch: &Batch) -> Result<Applied, StoreError> {
         let store = self.store;
-        let blobs = store.write_blobs(&batch.changes)?;
+        let blobs = store.write_blobs(store.repository()?, &self.files(batch)?)?;
         let mut objects = Unflushed::default();
         store.unflushed_objects(&blobs.iter().flatten().copied().collect::<Vec<_>>(), &mut objects)?;
         // What is only staged is decided as soon as its journal is in force.

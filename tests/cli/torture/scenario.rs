@@ -341,7 +341,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
         let known = ["clone-id", "lock", "audit"].contains(&name.as_str())
             || ["history-", "list-"].iter().any(|start| name.starts_with(start));
         let odd = name.ends_with(".lock")
-            || [".vsecure-", ".tmp", "tmp_", "streamed_"].iter().any(|start| name.starts_with(start))
+            || [".vsecure-", ".tmp", "tmp_", "streamed_", "pack_git2_"].iter().any(|start| name.starts_with(start))
             || folder.ends_with(".git/vsecure") && !known
             || folder.ends_with("home/runtime");
         let plain = path.is_file() && {
