@@ -33,9 +33,9 @@ pub(super) enum IndexFileError {
     Damaged,
     #[error("it is of version {0}, and known are 2 to 4")]
     Version(u32),
-    #[error("it is split in two (core.splitIndex)")]
+    #[error("it is split in two; `git update-index --no-split-index` makes it one")]
     Split,
-    #[error("it is sparse (index.sparse)")]
+    #[error("it is sparse; `git sparse-checkout reapply --no-sparse-index` makes it whole")]
     Sparse,
     #[error("it needs an extension named {0:?}")]
     Extension(String),
@@ -124,8 +124,9 @@ impl IndexFile {
         let mut file = Self { bytes, version, paths: (version == 4).then(Vec::new), ..Self::empty() };
         let count = number(&file.bytes, 8).ok_or(IndexFileError::Damaged)?;
         file.read_entries(count).ok_or(IndexFileError::Damaged)?;
+        // One that is split says so only there, and its entries need not be in order.
         file.read_extensions()?;
-        Ok(file)
+        if file.is_sorted() { Ok(file) } else { Err(IndexFileError::Damaged) }
     }
 
     fn read_entries(&mut self, count: u32) -> Option<()> {
@@ -139,16 +140,17 @@ impl IndexFile {
                 Some(paths) => expand(&self.bytes, Slot { at, path: begin, length: 0 }, paths, self.slots.last())?,
                 None => plain(&self.bytes, Slot { at, path: begin, length: usize::from(flags & LENGTH) })?,
             };
-            if let Some(before) = self.slots.last()
-                && (self.path(before)?, self.flags(before.at)? & STAGE) >= (self.path(&slot)?, flags & STAGE)
-            {
-                return None;
-            }
             self.slots.push(slot);
             at = end;
         }
         self.end = at;
         (at <= content).then_some(())
+    }
+
+    /// By path, and by stage where there are several for one.
+    fn is_sorted(&self) -> bool {
+        let key = |slot: &Slot| (self.path(slot), self.flags(slot.at).map(|flags| flags & STAGE));
+        self.slots.iter().map(key).is_sorted_by(|before, next| before < next)
     }
 
     fn read_extensions(&mut self) -> Result<(), IndexFileError> {

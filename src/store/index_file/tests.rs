@@ -228,6 +228,21 @@ fn an_index_of_another_kind_is_refused_by_its_name() {
 }
 
 #[test]
+fn an_index_that_git_has_split_is_refused_as_such() {
+    let (folder, ids) = repository();
+    for version in ["2", "4"] {
+        let lines = |blob: usize| format!("100644 {}\ta/a\n100644 {}\tb\n", ids[blob], ids[blob]);
+        git(folder.path(), &["update-index", "--no-split-index", "--index-info"], &lines(0));
+        git(folder.path(), &["update-index", "--force-write-index", "--index-version", version], "");
+        git(folder.path(), &["update-index", "--split-index"], "");
+        // Entries that stand for others of the shared index have no path.
+        git(folder.path(), &["update-index", "--index-info"], &lines(1));
+        let bytes = fs::read(folder.path().join(".git/index")).unwrap();
+        assert_eq!(IndexFile::parse(bytes).unwrap_err(), IndexFileError::Split, "{version}");
+    }
+}
+
+#[test]
 fn paths_that_eat_memory_are_damage() {
     let mut bytes = [&b"DIRC"[..], &4u32.to_be_bytes(), &40_000u32.to_be_bytes()].concat();
     for number in 0..40_000u32 {
