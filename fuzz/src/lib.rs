@@ -9,11 +9,11 @@ use vsecure::crypto::{
     Context, Identity, Namespace, NoPassphrase, Recipient, SecretBytes, VerifyingKey, open, open_unbound,
     parse_identities, scan, seal, sign_document, verify_document,
 };
-use vsecure::format::{Generator, compare, escape, pick};
+use vsecure::format::{Generator, compare, escape, hook_answer, pick};
 use vsecure::model::{
-    Acceptance, Digest, Document, DocumentError, Email, Environment, Fingerprint, Grant, MemberName, MetadataValue,
-    Pattern, Policy, Principal, Request, Revision, SecretName, SecretPath, Sidecar, Span, StoreId, Tag, Timestamp,
-    Version,
+    Acceptance, Digest, Document, DocumentError, Email, Environment, Fingerprint, Grant, HookPath, MemberName,
+    MetadataValue, Pattern, Policy, Principal, Request, Revision, SecretName, SecretPath, Sidecar, Span, StoreId, Tag,
+    Timestamp, Version,
 };
 use vsecure::policy::StoreClaim;
 use vsecure::store::StorePath;
@@ -151,6 +151,10 @@ pub fn names(data: &[u8]) {
     {
         assert!(!shown || !text.contains(char::is_control));
     }
+    if is_kept::<HookPath>(text).is_some() {
+        let leads_out = |part: &str| part.is_empty() || part == ".." || part.eq_ignore_ascii_case(".git");
+        assert!(text.is_ascii() && !text.split('/').any(leads_out));
+    }
     is_kept::<MetadataValue>(text);
     is_kept::<StorePath>(text);
     for parsed in [
@@ -215,4 +219,6 @@ pub fn values(data: &[u8]) {
     if let Ok(field) = std::str::from_utf8(field.as_bytes()) {
         let _ = pick(&old, field);
     }
+    // A hook may print anything.
+    let _ = hook_answer(&old);
 }

@@ -23,15 +23,15 @@ pub use audit::{AuditHead, MAX_AUDIT_HEAD_BYTES, RandomId, RandomIdError};
 pub use digest::{Digest, DigestError, Fingerprint, StoreId};
 pub use grant::{GUEST, Grant, GrantId, MAX_GRANT_BYTES};
 pub use name::{
-    DEFAULT_ENVIRONMENT, Email, Environment, MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MemberName, MetadataKey, MetadataValue,
-    NameError, Principal, RoleName, SecretName, SecretPath, Tag,
+    DEFAULT_ENVIRONMENT, Email, Environment, HookPath, MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MemberName, MetadataKey,
+    MetadataValue, NameError, Principal, RoleName, SecretName, SecretPath, Tag,
 };
 pub use number::{Epoch, Revision, Version};
 pub use pattern::{Pattern, PatternError};
 pub use policy::{ADMINS, MAX_POLICY_BYTES, Member, MemberKeys, OnExpired, Policy, Rule};
 pub use request::{MAX_REQUEST_BYTES, Request};
 pub use sidecar::{
-    Acknowledged, Change, Ciphertext, KeyHolder, MAX_SIDECAR_BYTES, Pending, PolicyRef, Rotation, Sidecar, Source,
+    Acknowledged, Change, Ciphertext, Due, KeyHolder, MAX_SIDECAR_BYTES, Pending, PolicyRef, Rotation, Sidecar, Source,
 };
 pub use time::{Span, TimeError, Timestamp};
 pub(crate) use yaml::read_text;

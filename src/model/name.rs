@@ -51,6 +51,11 @@ pub enum NameError {
     /// Not a metadata value.
     #[error("a metadata value has at most 4096 bytes, and no control characters but tabs and line feeds")]
     BadMetadataValue,
+    /// Not a program's place.
+    #[error(
+        "a program is named by its path from the work tree's root: letters, digits, `_`, `.`, `-`, `+`, `@` and `/`, no `..`, nothing in .git"
+    )]
+    BadProgram,
     /// Not an e-mail address.
     #[error("that is not an e-mail address: one `@`, no blanks, at most 254 bytes")]
     BadEmail,
@@ -128,6 +133,19 @@ fn check_email(text: &str) -> Result<(), NameError> {
     if fits { Ok(()) } else { Err(NameError::BadEmail) }
 }
 
+/// A path from a work tree's root, that leads out of it nowhere.
+fn check_program(text: &str) -> Result<(), NameError> {
+    let fits = |segment: &str| {
+        let first = segment.bytes().next();
+        first.is_some_and(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'.')
+            && segment.len() <= MAX_SEGMENT_BYTES
+            && segment.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-+@".contains(&c))
+            && !matches!(segment, "." | "..")
+            && !segment.eq_ignore_ascii_case(".git")
+    };
+    if text.len() <= MAX_PATH_BYTES && text.split('/').all(fits) { Ok(()) } else { Err(NameError::BadProgram) }
+}
+
 fn check_principal(text: &str) -> Result<(), NameError> {
     if text.contains('@') { check_email(text) } else { check_single(text) }
 }
@@ -200,6 +218,10 @@ text_type! {
 text_type! {
     /// Whom a rule names: a role, a member or an e-mail address.
     Principal, check_principal
+}
+text_type! {
+    /// A program in a repository, by its path from the work tree's root (`ops/rotate.sh`).
+    HookPath, check_program
 }
 text_type! {
     /// An e-mail address, as far as a store needs to know one.

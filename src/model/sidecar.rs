@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::yaml::{Document, DocumentError, Node};
 use super::{
-    Digest, Epoch, Fingerprint, MemberName, MetadataKey, MetadataValue, Revision, SecretPath, Span, StoreId, Tag,
-    Timestamp, Version,
+    Digest, Epoch, Fingerprint, HookPath, MemberName, MetadataKey, MetadataValue, Revision, SecretPath, Span, StoreId,
+    Tag, Timestamp, Version,
 };
 
 /// The largest sidecar file, in bytes, its signature included.
@@ -120,7 +120,18 @@ pub struct Rotation {
     /// A generator's specification, where a new value can be made from it.
     pub generator: Option<String>,
     /// A program in the repository that makes, sets and tests a new value.
-    pub hook: Option<String>,
+    pub hook: Option<HookPath>,
+}
+
+/// How a value stands by its rotation's schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// There is time.
+    NotYet,
+    /// It is to be told of.
+    Soon,
+    /// The period has passed.
+    Overdue,
 }
 
 /// A rotation's pending value, in `<NAME>.next.age`, bound to the next version.
@@ -129,10 +140,14 @@ pub struct Rotation {
 pub struct Pending {
     /// The version it will have.
     pub version: Version,
+    /// What hooks know this rotation by: the same from before there was a value to its end.
+    pub token: Digest,
     /// Its age file.
     pub ciphertext: Ciphertext,
     /// Who can open it, one entry a stanza.
     pub recipients: Vec<KeyHolder>,
+    /// Who could read it and is no recipient any more; sorted.
+    pub exposed_to: BTreeSet<KeyHolder>,
     /// Who made it.
     pub author: MemberName,
     /// When.
@@ -244,6 +259,30 @@ impl Sidecar {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+
+    /// The rotation policy, where one is in force.
+    #[must_use]
+    pub fn rotated_by(&self) -> Option<&Rotation> {
+        self.rotation.as_ref().filter(|rotation| rotation.enabled)
+    }
+
+    /// When the present value is due for rotation: the period counts from the last change of the value.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.rotated_by().map(|rotation| self.updated_at + rotation.period)
+    }
+
+    /// How the present value stands at `now` by its rotation's schedule.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Due {
+        let Some((rotation, at)) = self.rotated_by().zip(self.due_at()) else { return Due::NotYet };
+        let soon = |span| at <= now + span;
+        match rotation.notify_before {
+            _ if at <= now => Due::Overdue,
+            Some(span) if soon(span) => Due::Soon,
+            _ => Due::NotYet,
+        }
+    }
 }
 
 impl Document for Sidecar {
@@ -298,7 +337,10 @@ impl Document for Sidecar {
         if self.recipients.len() > MAX_HOLDERS || self.exposed_to.len() > 4 * MAX_HOLDERS {
             return wrong("too many recipients");
         }
-        Ok(())
+        if self.rotation.as_ref().is_some_and(|it| it.notify_before.is_some_and(|before| before > it.period)) {
+            return wrong("a rotation that is told of before it begins");
+        }
+        self.next.as_ref().map_or(Ok(()), |pending| self.check_pending(pending))
     }
 
     fn fields(&self) -> Vec<(&'static str, Node)> {
@@ -327,6 +369,25 @@ impl Document for Sidecar {
             ("next", Node::option(self.next.as_ref(), pending_node)),
             ("acknowledged", Node::option(self.acknowledged.as_ref(), acknowledged_node)),
         ]
+    }
+}
+
+impl Sidecar {
+    fn check_pending(&self, pending: &Pending) -> Result<(), DocumentError> {
+        let wrong = |what| Err(DocumentError::Inconsistent(what));
+        if self.is_tombstone() {
+            return wrong("a deleted secret with a pending value");
+        }
+        if pending.version != self.version.next() {
+            return wrong("a pending value that is not the next version's");
+        }
+        if pending.recipients.is_empty() {
+            return wrong("a pending value that nobody can open");
+        }
+        if pending.recipients.len() > MAX_HOLDERS || pending.exposed_to.len() > 4 * MAX_HOLDERS {
+            return wrong("too many recipients");
+        }
+        Ok(())
     }
 }
 
@@ -359,8 +420,10 @@ fn rotation_node(it: &Rotation) -> Node {
 fn pending_node(it: &Pending) -> Node {
     Node::Fields(vec![
         ("version", Node::Number(it.version.get())),
+        ("token", Node::text(it.token)),
         ("ciphertext", ciphertext_node(&it.ciphertext)),
         ("recipients", Node::list(&it.recipients, holder_node)),
+        ("exposed_to", Node::list(&it.exposed_to, holder_node)),
         ("author", Node::text(&it.author)),
         ("created_at", Node::word(it.created_at)),
     ])
@@ -435,6 +498,60 @@ mod tests {
         assert_eq!(Sidecar::canonical_of(formatted.as_bytes()), Ok(body.into_bytes()));
     }
 
+    /// The example in the midst of a rotation.
+    fn rotating() -> Sidecar {
+        let sidecar = example();
+        let span = |days: i64| Span::from_seconds(days * 86_400).unwrap();
+        Sidecar {
+            rotation: Some(Rotation {
+                enabled: true,
+                period: span(30),
+                notify_before: Some(span(7)),
+                generator: Some("words=6".to_owned()),
+                hook: Some("ops/rotate.sh".parse().unwrap()),
+            }),
+            next: Some(Pending {
+                version: sidecar.version.next(),
+                token: Digest::of(b"token"),
+                ciphertext: Ciphertext::of(b"next age file"),
+                recipients: sidecar.recipients.clone(),
+                exposed_to: sidecar.exposed_to.clone(),
+                author: sidecar.author.clone(),
+                created_at: sidecar.time,
+            }),
+            ..sidecar
+        }
+    }
+
+    #[test]
+    fn a_rotation_under_way_has_one_spelling() {
+        let body = String::from_utf8(rotating().body()).unwrap();
+        let part = &body[body.find("rotation:").unwrap()..];
+        insta::assert_snapshot!(part);
+        assert!(crate::model::canonical::read::<Wire>(body.as_bytes()).is_some(), "the quick reader knows it");
+        assert_eq!(Sidecar::parse(body.as_bytes()), Ok(rotating()));
+        for hook in ["/bin/sh", "../rotate.sh", "ops//rotate.sh", ".git/hooks/x", "a b", "-c", ""] {
+            assert!(Sidecar::parse(body.replace("ops/rotate.sh", hook).as_bytes()).is_err(), "{hook}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_due_when_its_period_has_passed_since_it_was_set() {
+        let at = |days: i64| Timestamp::from_unix(rotating().updated_at.unix() + days * 86_400).unwrap();
+        assert_eq!(rotating().due_at(), Some(at(30)));
+        for (day, due) in [(0, Due::NotYet), (22, Due::NotYet), (23, Due::Soon), (29, Due::Soon), (30, Due::Overdue)] {
+            assert_eq!(rotating().due(at(day)), due, "day {day}");
+        }
+        let with = |change: fn(&mut Rotation)| {
+            let mut sidecar = rotating();
+            sidecar.rotation.as_mut().map(change);
+            sidecar
+        };
+        assert_eq!(with(|it| it.notify_before = None).due(at(29)), Due::NotYet);
+        assert_eq!(with(|it| it.enabled = false).due(at(99)), Due::NotYet);
+        assert_eq!(example().due(at(99)), Due::NotYet);
+    }
+
     #[test]
     fn a_contradicting_sidecar_is_refused() {
         let refuse = |change: fn(&mut Sidecar)| {
@@ -448,6 +565,19 @@ mod tests {
         refuse(|s| s.ciphertext = None);
         refuse(|s| s.change = Change::Delete);
         refuse(|s| s.version = Version::new(9).unwrap());
+        let refuse_pending = |change: fn(&mut Pending)| {
+            let mut sidecar = rotating();
+            sidecar.next.as_mut().map(change);
+            assert!(matches!(Sidecar::parse(&sidecar.body()), Err(DocumentError::Inconsistent(_))));
+        };
+        refuse_pending(|next| next.version = next.version.next());
+        refuse_pending(|next| next.version = Version::FIRST);
+        refuse_pending(|next| next.recipients.clear());
+        let tombstone = Sidecar { change: Change::Delete, ciphertext: None, recipients: Vec::new(), ..rotating() };
+        assert!(Sidecar::parse(&tombstone.body()).is_err());
+        let mut late = rotating();
+        late.rotation.as_mut().unwrap().notify_before = Span::from_seconds(31 * 86_400);
+        assert!(Sidecar::parse(&late.body()).is_err());
     }
 
     prop_compose! {
@@ -475,11 +605,12 @@ mod tests {
                 exposed_to: exposed.iter().map(holder).collect(),
                 expires_at: expires.map(|s| Timestamp::from_unix(s).unwrap()),
                 rotation: period.and_then(Span::from_seconds).map(|period| Rotation {
-                    enabled: true, period, notify_before: Some(period), generator: None, hook: reason.clone(),
+                    enabled: true, period, notify_before: Some(period), generator: reason.clone(), hook: None,
                 }),
                 next: period.map(|_| Pending {
-                    version: Version::FIRST, ciphertext: Ciphertext::of(b"x"), recipients: recipients.clone(),
-                    author: author.clone(), created_at: time,
+                    version: Version::new(revision / 2 + 2).unwrap(), token: Digest::of(b"t"),
+                    ciphertext: Ciphertext::of(b"x"), recipients: recipients.clone(),
+                    exposed_to: exposed.iter().map(holder).collect(), author: author.clone(), created_at: time,
                 }),
                 acknowledged: reason.map(|reason| Acknowledged {
                     author: author.clone(), time, reason: reason.parse().unwrap(), until: time,

@@ -339,6 +339,7 @@ deserialize_as_text!(
     super::MemberName,
     super::RoleName,
     super::Principal,
+    super::HookPath,
     super::Pattern,
     super::Email,
     super::GrantId,
@@ -360,7 +361,7 @@ macro_rules! serialize_as_text {
 }
 
 // What is kept on this machine is JSON; documents have an emitter of their own.
-serialize_as_text!(super::Digest, super::StoreId, super::MemberName, super::SecretPath);
+serialize_as_text!(super::Digest, super::StoreId, super::MemberName, super::SecretPath, super::HookPath);
 
 macro_rules! deserialize_as_counter {
     ($($name:ty),+ $(,)?) => {

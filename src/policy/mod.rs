@@ -6,6 +6,7 @@
 mod chain;
 mod compare;
 mod edit;
+mod hooks;
 mod pin;
 mod recovery;
 mod rights;

@@ -3,6 +3,7 @@
 //! `stores/<store id>.json` says that a store is trusted, and the newest policy that its trusted branch had; the files of that policy are
 //! in `policies/`, by their hash. `clones/<clone id>.json` says which store a clone held at which place when it was last used, so that a
 //! store that changes its identity under a known clone is an error, and where its trusted branches stood. A pin moves forward only.
+//! `hooks/<store id>.json` says which programs may run as hooks (see `hooks.rs`).
 //! `stores/<store id>.chain.json` is no pin but a memory of what was verified. Files are 0600 in 0700 directories, written beside and
 //! renamed, under a lock.
 
@@ -19,7 +20,7 @@ use super::chain::{Chain, Summary};
 use crate::model::{Digest, Epoch, SecretPath, StoreId};
 use crate::private;
 
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What went wrong with a pin.
 #[derive(Debug, thiserror::Error)]
@@ -329,8 +330,12 @@ impl Pins {
         self.directory.join("clones").join(format!("{clone}.json"))
     }
 
+    pub(super) fn hooks_file(&self, id: &StoreId) -> PathBuf {
+        self.directory.join("hooks").join(format!("{id}.json"))
+    }
+
     /// Whoever changes pins waits for others who do.
-    fn lock(&self) -> Result<File, PinError> {
+    pub(super) fn lock(&self) -> Result<File, PinError> {
         let path = self.directory.join("lock");
         let take = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
@@ -341,7 +346,7 @@ impl Pins {
         take().map_err(|source| PinError::Io { path: path.clone(), source })
     }
 
-    fn save(&self, path: &Path, pin: &impl Serialize) -> Result<(), PinError> {
+    pub(super) fn save(&self, path: &Path, pin: &impl Serialize) -> Result<(), PinError> {
         let text = serde_json::to_string_pretty(pin).map_err(io::Error::from);
         let text = text.map_err(|source| PinError::Io { path: path.to_owned(), source })?;
         self.save_bytes(path, format!("{text}\n").as_bytes())
@@ -352,7 +357,7 @@ impl Pins {
     }
 }
 
-fn load<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, PinError> {
+pub(super) fn load<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, PinError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -88,7 +88,7 @@ impl Store {
         let read = files.map(|path, files| {
             let folder = Folder::of(root, path);
             let read = |path: &StorePath| match &folder {
-                Ok(Some(folder)) => folder.read(path.split_last().1, max, path),
+                Ok(Some(folder)) => folder.read(path.split_last().1, max, path.as_str()),
                 Ok(None) => Ok(None),
                 // By itself, so that the error is about this file.
                 Err(_) => read(root, path, max),
@@ -98,6 +98,16 @@ impl Store {
         let mut read: Vec<_> = read.into_iter().flatten().collect();
         read.sort_by_key(|(number, _)| *number);
         read.into_iter().map(|(_, read)| read).collect()
+    }
+
+    /// The bytes of the plain file at `path` from the work tree's root, at most `max`; none when there is no such file. No link is followed.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRepository`], [`StoreError::NotPlain`], [`StoreError::TooLarge`], or the operating system's.
+    pub fn read_program(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
+        let Some(folder) = Folder::walk(self.work_tree()?, folders, false, path)? else { return Ok(None) };
+        folder.read(name, max, path)
     }
 
     /// Everything below `folder`; names that begin with a dot are not the store's and are left out.
@@ -191,5 +201,5 @@ impl Store {
 
 fn read(root: &Path, path: &StorePath, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(folder) = Folder::of(root, path)? else { return Ok(None) };
-    folder.read(path.split_last().1, max, path)
+    folder.read(path.split_last().1, max, path.as_str())
 }

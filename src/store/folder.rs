@@ -42,8 +42,13 @@ impl Folder {
         Self::walk(root, name, false, name.unwrap_or(".vsecure"))
     }
 
-    /// Goes there segment by segment. `path` is what an error names.
-    fn walk(root: &Path, folder: Option<&str>, create: bool, path: &str) -> Result<Option<Self>, StoreError> {
+    /// Goes from `root` to `folder` segment by segment. `path` is what an error names.
+    pub(super) fn walk(
+        root: &Path,
+        folder: Option<&str>,
+        create: bool,
+        path: &str,
+    ) -> Result<Option<Self>, StoreError> {
         if create {
             fs::create_dir_all(root).map_err(|error| StoreError::io(root, error))?;
         }
@@ -95,8 +100,8 @@ impl Folder {
 
     /// The bytes of the file `name`, at most `max`; none when there is no such file. It is opened once, and no link is followed. `path` is
     /// what an error names.
-    pub(super) fn read(&self, name: &str, max: u64, path: &StorePath) -> Result<Option<Vec<u8>>, StoreError> {
-        let not_plain = || StoreError::NotPlain { path: path.to_string() };
+    pub(super) fn read(&self, name: &str, max: u64, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let not_plain = || StoreError::NotPlain { path: path.to_owned() };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.open, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -113,14 +118,14 @@ impl Folder {
         let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
         file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > max {
-            return Err(StoreError::TooLarge { path: path.to_string(), limit: max });
+            return Err(StoreError::TooLarge { path: path.to_owned(), limit: max });
         }
         Ok(Some(bytes))
     }
 
     /// The id that the file `name` would have as a blob.
     pub(super) fn blob(&self, name: &str, path: &StorePath) -> Result<Option<Oid>, StoreError> {
-        let bytes = self.read(name, u64::MAX, path)?;
+        let bytes = self.read(name, u64::MAX, path.as_str())?;
         Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
     }
 

@@ -40,6 +40,14 @@ impl Store {
         let _ = write();
     }
 
+    /// Forgets what was kept as `name`.
+    pub fn forget(&self, name: &str) {
+        if let Some(place) = self.memory(name) {
+            // What stays is compared with what it is about, as ever.
+            let _ = fs::remove_file(place);
+        }
+    }
+
     fn memory(&self, name: &str) -> Option<PathBuf> {
         let git = self.git.as_ref()?;
         Some(git.tree_state().join(format!("{name}-{}", hex_start(git.prefix.as_bytes()))))

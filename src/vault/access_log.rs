@@ -57,7 +57,12 @@ pub(super) struct Line {
 impl Line {
     /// That the value of `sidecar` is released.
     pub(super) fn released(sidecar: &Sidecar) -> Self {
-        Self { path: sidecar.path.clone(), state: Some((sidecar.version, sidecar.revision)), reason: None }
+        Self::released_as(sidecar, sidecar.version)
+    }
+
+    /// That a value that `sidecar` states is released, which has or will have this version.
+    pub(super) fn released_as(sidecar: &Sidecar, version: Version) -> Self {
+        Self { path: sidecar.path.clone(), state: Some((version, sidecar.revision)), reason: None }
     }
 
     /// That `error` refused the value of `path`; none where it came to no refusal.

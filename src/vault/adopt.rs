@@ -101,6 +101,8 @@ impl Vault {
         // What counts goes on from the newest revision that does.
         let position = Position::after(path.clone(), self.newest_in_history(path)?);
         let mut sidecar = self.draft(&position, Change::Adopt)?;
+        // A pending value goes: nobody knows what becomes of its version.
+        sidecar.next = None;
         if let Some(stated) = &adoptable.stated {
             // Anybody can state any number; honest ones are near, and are passed.
             if !leaps(sidecar.revision.get(), stated.revision) {
@@ -133,12 +135,15 @@ impl Vault {
             sidecar.exposed_to.extend(carried.unwrap_or_else(|_| exposure(before, holders)));
         }
         sidecar.acknowledged = None;
-        sidecar.next = None;
         let document = signed_by(self.me()?, &sidecar)?;
-        let changes = vec![
+        let mut changes = vec![
             FileChange { path: place, seen, content: Some(document) },
             FileChange { path: layout::value(path), seen: age_seen, content: Some(age) },
         ];
+        let pending = layout::pending_value(path);
+        if let Some(seen) = self.store.read(&pending, MAX_AGE_FILE_BYTES)? {
+            changes.push(FileChange { path: pending, seen: Some(seen), content: None });
+        }
         let subject = format!("Adopt {path} as v{}", sidecar.version);
         Ok(Plan { changes, outcome: self.outcome(&sidecar), subject })
     }

@@ -1,15 +1,16 @@
 //! Changing one secret in place: create, update, roll back, delete, restore.
 
 use crate::crypto::SecretBytes;
-use crate::model::{Change, SecretPath, Sidecar};
+use crate::model::{Change, Rotation, SecretPath, Sidecar, Timestamp};
 use crate::policy::Action;
 use crate::store::FileChange;
 
 use super::history::{Recorded, VersionSpec};
-use super::rekey::{same_holders, seal_to};
+use super::pending::seal_pending_to;
+use super::rekey::{has_drifted, seal_to};
 use super::request::{Create, Dates, Expiry, Update};
 use super::revision::Signed;
-use super::write::{Base, Plan, Position, exposure};
+use super::write::{Base, Plan, Position, Sealed, exposure};
 use super::{Outcome, Vault, VaultError, Writing};
 
 impl Vault {
@@ -50,19 +51,20 @@ impl Vault {
         sidecar.tags = request.tags.iter().cloned().collect();
         sidecar.metadata = request.metadata.iter().cloned().collect();
         sidecar.expires_at = request.expires_at;
-        sidecar.rotation = None;
+        sidecar.rotation.clone_from(&request.rotation);
+        demand_sound(sidecar.rotation.as_ref())?;
         let age = self.put_value(&mut sidecar, position.next_version(), &request.value)?;
         if let Some(dates) = dates {
             sidecar.created_at = dates.created_at.min(self.options.now);
             sidecar.updated_at = dates.updated_at.min(self.options.now);
         }
         let subject = format!("Create {} v{}", sidecar.path, sidecar.version);
-        let mut plan = self.plan(&position, &sidecar, Some(age), subject)?;
+        let mut plan = self.plan(&position, &sidecar, age, subject)?;
         plan.outcome.name_hint = self.other_environment_in_name(&sidecar.path);
         Ok(plan)
     }
 
-    /// Changes value, tags, metadata or expiry. What is as asked already makes no commit, unless forced.
+    /// Changes value, tags, metadata, expiry or rotation. What is as asked already makes no commit, unless forced.
     ///
     /// # Errors
     /// [`VaultError`]: not found, another version is current than expected, the value's size, a right that lacks, git.
@@ -91,22 +93,27 @@ impl Vault {
         let new_value = value.filter(|value| request.force || known.as_ref().is_none_or(|known| !known.same_as(value)));
         let mut sidecar = self.draft(&position, if new_value.is_some() { Change::Set } else { Change::Metadata })?;
         let expiry_cleared = self.edit_attributes(request, &mut sidecar, new_value.is_some());
-        let age = match (new_value, &known) {
-            (Some(value), _) => Some(self.put_new_value(&position, &mut sidecar, value)?),
-            (None, Some(known)) => self.reseal(&mut sidecar, known)?,
-            (None, None) => None,
+        demand_sound(sidecar.rotation.as_ref())?;
+        if sidecar.next.is_some() && sidecar.rotation.as_ref().is_none_or(|rotation| rotation.hook.is_none()) {
+            // Nobody could go on with it.
+            return Err(VaultError::RotationPending { path: path.clone() });
+        }
+        let sealed = match (new_value, &known) {
+            (Some(value), _) => self.put_new_value(&position, &mut sidecar, value)?.into(),
+            (None, Some(known)) => self.reseal(current, &mut sidecar, known)?,
+            (None, None) => Sealed::default(),
         };
         if let Some(dates) = dates.filter(|_| new_value.is_some()) {
             sidecar.updated_at = dates.updated_at.min(self.options.now);
         }
-        if age.is_none() && same_attributes(&sidecar, &current.sidecar) && !request.force {
+        if sealed.is_empty() && same_attributes(&sidecar, &current.sidecar) && !request.force {
             return Ok(Plan { changes: Vec::new(), outcome: self.outcome(&current.sidecar), subject: String::new() });
         }
         let subject = match new_value {
             Some(_) => format!("Update {path} to v{}", sidecar.version),
-            None => format!("Change tags, metadata or expiry of {path}"),
+            None => format!("Change tags, metadata, expiry or rotation of {path}"),
         };
-        let mut plan = self.plan(&position, &sidecar, age, subject)?;
+        let mut plan = self.plan(&position, &sidecar, sealed, subject)?;
         plan.outcome.expiry_cleared = expiry_cleared;
         Ok(plan)
     }
@@ -120,16 +127,23 @@ impl Vault {
         self.open_value(&self.store, current).map(Some)
     }
 
-    /// Encrypts the present value anew, where others hold a key for it than may read it: whoever writes does what is pending.
-    fn reseal(&self, sidecar: &mut Sidecar, value: &SecretBytes) -> Result<Option<Vec<u8>>, VaultError> {
+    /// Encrypts the present value anew, and a pending one, where others hold a key for it than may read it: whoever writes does what is
+    /// to be done.
+    fn reseal(&self, current: &Signed, sidecar: &mut Sidecar, value: &SecretBytes) -> Result<Sealed, VaultError> {
         let (recipients, holders) = self.authority.readers(&sidecar.path, self.grants_in_force()?);
-        if recipients.is_empty() || same_holders(&holders, &sidecar.recipients) {
-            return Ok(None);
+        if recipients.is_empty() || !has_drifted(sidecar, &holders) {
+            return Ok(Sealed::default());
         }
-        seal_to(sidecar, value, &recipients, holders).map(Some)
+        let pending = self.open_pending(&self.store, current)?;
+        let pending = match pending {
+            Some((_, value)) => seal_pending_to(sidecar, &value, &recipients, &holders)?,
+            None => None,
+        };
+        let value = Some(seal_to(sidecar, value, &recipients, holders)?);
+        Ok(Sealed { value, pending })
     }
 
-    fn put_new_value(
+    pub(super) fn put_new_value(
         &self,
         position: &Position,
         sidecar: &mut Sidecar,
@@ -142,14 +156,9 @@ impl Vault {
         Ok(age)
     }
 
-    /// Applies what the request says of tags, metadata and expiry. A new value clears an expiry that has passed, unless another is
+    /// Applies what the request says of tags, metadata, rotation and expiry. A new value clears an expiry that has passed, unless another is
     /// said; what was cleared is given back.
-    fn edit_attributes(
-        &self,
-        request: &Update,
-        sidecar: &mut Sidecar,
-        new_value: bool,
-    ) -> Option<crate::model::Timestamp> {
+    fn edit_attributes(&self, request: &Update, sidecar: &mut Sidecar, new_value: bool) -> Option<Timestamp> {
         if let Some(tags) = &request.tags {
             sidecar.tags = tags.iter().cloned().collect();
         }
@@ -157,13 +166,20 @@ impl Vault {
         sidecar.tags.retain(|tag| !request.remove_tags.contains(tag));
         sidecar.metadata.extend(request.metadata.iter().cloned());
         sidecar.metadata.retain(|key, _| !request.unset_metadata.contains(key));
+        request.rotation.apply(&mut sidecar.rotation);
         match request.expiry {
             Expiry::Never => sidecar.expires_at = None,
             Expiry::At(time) => sidecar.expires_at = Some(time),
-            Expiry::Keep if new_value && sidecar.is_expired(self.options.now) => return sidecar.expires_at.take(),
+            Expiry::Keep if new_value => return self.clear_passed_expiry(sidecar),
             Expiry::Keep => {}
         }
         None
+    }
+
+    /// A new value has not expired: gives what was cleared.
+    pub(super) fn clear_passed_expiry(&self, sidecar: &mut Sidecar) -> Option<Timestamp> {
+        let passed = sidecar.is_expired(self.options.now);
+        sidecar.expires_at.take_if(|_| passed)
     }
 
     /// Makes an earlier value the current one, as a new version, encrypted to today's readers, with that value's expiry and
@@ -221,7 +237,7 @@ impl Vault {
             Change::Restore => format!("Restore {} as v{}", sidecar.path, sidecar.version),
             _ => format!("Roll {} back to the value of v{}, as v{}", sidecar.path, origin.version, sidecar.version),
         };
-        let mut plan = self.plan(position, &sidecar, Some(age), subject)?;
+        let mut plan = self.plan(position, &sidecar, age, subject)?;
         plan.outcome.from_version = Some(origin.version);
         Ok(plan)
     }
@@ -236,7 +252,7 @@ impl Vault {
             let position = self.position(base, path)?;
             position.living()?;
             let sidecar = self.tombstone(&position, Change::Delete)?;
-            self.plan(&position, &sidecar, None, format!("Delete {path}"))
+            self.plan(&position, &sidecar, Sealed::default(), format!("Delete {path}"))
         })
     }
 
@@ -245,6 +261,7 @@ impl Vault {
         let mut sidecar = self.draft(position, change)?;
         sidecar.version = position.committed_version().unwrap_or(sidecar.version);
         sidecar.ciphertext = None;
+        sidecar.next = None;
         sidecar.exposed_to = exposure(&sidecar, &[]);
         sidecar.recipients.clear();
         Ok(sidecar)
@@ -254,11 +271,21 @@ impl Vault {
         &self,
         position: &Position,
         sidecar: &Sidecar,
-        age: Option<Vec<u8>>,
+        sealed: impl Into<Sealed>,
         subject: String,
     ) -> Result<Plan, VaultError> {
-        let changes: Vec<FileChange> = self.changes(position, sidecar, age)?;
+        let changes: Vec<FileChange> = self.changes(position, sidecar, sealed.into())?;
         Ok(Plan { changes, outcome: self.outcome(sidecar), subject })
+    }
+}
+
+/// That a rotation policy is one that can be read back.
+fn demand_sound(rotation: Option<&Rotation>) -> Result<(), VaultError> {
+    match rotation {
+        Some(Rotation { period, notify_before: Some(before), .. }) if before > period => {
+            Err(VaultError::TooLongBefore { period: *period })
+        }
+        _ => Ok(()),
     }
 }
 

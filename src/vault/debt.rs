@@ -9,7 +9,7 @@ use crate::model::{
 use crate::policy::{Action, Rights};
 
 use super::authority::readers_by;
-use super::write::Position;
+use super::write::{Position, Sealed};
 use super::{Flaw, Outcome, Standing, Vault, VaultError, Writing};
 
 /// Somebody who knows, or may know, a live value without a right to it.
@@ -42,7 +42,9 @@ pub(super) fn holders_in_debt(policy: &Policy, sidecar: &Sidecar, grants: &[&Gra
     };
     // Somebody who may read still, by another key, owes nothing for a key that was replaced as planned.
     let may_read = |holder: &KeyHolder| readers.iter().any(|reader| reader.member == holder.member);
-    let knew = sidecar.recipients.iter().chain(&sidecar.exposed_to);
+    // A pending value may be the target's already.
+    let pending = sidecar.next.iter().flat_map(|next| next.recipients.iter().chain(&next.exposed_to));
+    let knew = sidecar.recipients.iter().chain(&sidecar.exposed_to).chain(pending);
     knew.filter(|holder| lost(holder) || !may_read(holder)).cloned().collect()
 }
 
@@ -61,7 +63,7 @@ impl Vault {
             let debtors: Vec<Debtor> = holders
                 .into_iter()
                 .map(|holder| Debtor {
-                    still_recipient: sidecar.recipients.contains(&holder),
+                    still_recipient: holds_key(&sidecar, &holder),
                     since: since(&policies, &sidecar.path, &holder),
                     holder,
                 })
@@ -94,7 +96,7 @@ impl Vault {
             let mut sidecar = self.draft(&position, Change::Acknowledge)?;
             let author = sidecar.author.clone();
             sidecar.acknowledged = Some(Acknowledged { author, time: self.options.now, reason: reason.clone(), until });
-            self.plan(&position, &sidecar, None, format!("Take note of the debt of {path}"))
+            self.plan(&position, &sidecar, Sealed::default(), format!("Take note of the debt of {path}"))
         })
     }
 
@@ -161,6 +163,11 @@ impl Vault {
         policies.push(newest.clone());
         Ok(policies)
     }
+}
+
+/// Whether the present value, or a pending one, is encrypted to that key.
+fn holds_key(sidecar: &Sidecar, holder: &KeyHolder) -> bool {
+    sidecar.recipients.contains(holder) || sidecar.next.iter().any(|next| next.recipients.contains(holder))
 }
 
 /// The time of the epoch since which `holder` has no right to read `path`, or has lost that key.

@@ -303,6 +303,7 @@ impl Vault {
             let file = file.ok_or_else(|| VaultError::NotFound { name: path.to_string(), nearest: None })?;
             let signed = Signed::verify(&self.authority, file, path).map_err(|flaw| refused(&place, flaw))?;
             self.age_file(&self.store, &signed)?;
+            self.pending_file(&self.store, &signed)?;
             found.push(signed);
         }
         Ok(found)

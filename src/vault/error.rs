@@ -2,11 +2,15 @@
 
 use crate::audit::LineError;
 use crate::crypto::{OpenError, SealError, SignedDocumentError};
-use crate::model::{Digest, Environment, Epoch, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version};
+use crate::format::{GeneratorError, Step};
+use crate::model::{
+    Digest, Environment, Epoch, HookPath, MemberName, NameError, SecretPath, Span, StoreId, Timestamp, Version,
+};
 use crate::policy::{Action, ChainFlaw, EditError, PinError, SignedFlaw};
 use crate::store::StoreError;
 
 use super::logs::LogFinding;
+use super::rotate::HookFault;
 
 /// What is wrong with a signed file of the store.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
@@ -492,6 +496,93 @@ pub enum VaultError {
     Diverged {
         /// The file, as a path within the store.
         file: String,
+    },
+    /// A rotation is under way, and the next version is its pending value's.
+    #[error("a rotation of `{path}` is under way: there is a pending value")]
+    RotationPending {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A secret without a rotation.
+    #[error("`{path}` has no rotation")]
+    NoRotation {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A rotation without pending value.
+    #[error("no rotation of `{path}` is under way")]
+    NothingPending {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A rotation whose new value only a person can bring.
+    #[error("`{path}` needs a new value from a person: its rotation has no generator and no hook")]
+    NeedsValue {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A rotation policy that would be told of before it begins.
+    #[error("people can't be told earlier than the period is long: {period}")]
+    TooLongBefore {
+        /// The period.
+        period: Span,
+    },
+    /// A rotation whose generator this program doesn't know.
+    #[error("the generator in the rotation of `{path}` can't be used")]
+    BadGenerator {
+        /// The secret.
+        path: SecretPath,
+        /// Why.
+        #[source]
+        source: GeneratorError,
+    },
+    /// A secret with a change that no commit has.
+    #[error("`{path}` has a change that is not committed")]
+    Uncommitted {
+        /// The secret.
+        path: SecretPath,
+    },
+    /// A hook that is not there.
+    #[error("there is no program `{program}` in the work tree")]
+    HookMissing {
+        /// Its path from the work tree's root.
+        program: HookPath,
+    },
+    /// A hook that nobody on this machine has trusted as it is.
+    #[error("the hook `{program}` {}", if *changed { "was changed since it was trusted" } else { "is not trusted on this machine" })]
+    HookNotTrusted {
+        /// Its path from the work tree's root.
+        program: HookPath,
+        /// The hash of its content.
+        digest: Digest,
+        /// Whether another content of it was trusted.
+        changed: bool,
+    },
+    /// A hook with another content than was said.
+    #[error("the program `{program}` has the SHA-256 {found}, and {said} was said")]
+    OtherHook {
+        /// Its path from the work tree's root.
+        program: HookPath,
+        /// The hash of its content.
+        found: Digest,
+        /// The one said.
+        said: Digest,
+    },
+    /// There is no place to remember what is trusted.
+    #[error("there is no place to remember what is trusted")]
+    NoState,
+    /// A hook that did not do its step.
+    #[error("the hook `{program}` failed at the step {step} for `{path}`")]
+    Hook {
+        /// The secret.
+        path: SecretPath,
+        /// Its path from the work tree's root.
+        program: HookPath,
+        /// The step.
+        step: Step,
+        /// Why.
+        #[source]
+        source: HookFault,
     },
     /// Somebody changed the secret at the same time, again and again.
     #[error("`{path}` was changed at the same time")]

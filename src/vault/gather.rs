@@ -123,6 +123,29 @@ impl Vault {
         Ok(released)
     }
 
+    /// Opens the pending values of `picked` that the member can read, writes that down, and hands them out, each as the version that it will have.
+    ///
+    /// # Errors
+    /// [`VaultError`] of the first that is refused.
+    pub fn release_pending(&self, picked: &Picked, action: audit::Action) -> Result<Vec<Reading>, VaultError> {
+        let mut readings = Vec::new();
+        for signed in &picked.0 {
+            let opened = self.demand_readable(signed).and_then(|()| self.open_pending(&self.store, signed));
+            match opened {
+                Ok(Some((_, value))) => {
+                    let version = signed.sidecar.version.next();
+                    readings.push(Reading { sidecar: Sidecar { version, ..signed.sidecar.clone() }, value });
+                }
+                Ok(None) => {}
+                Err(error) if lacks_access(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let lines: Vec<Line> = readings.iter().map(|reading| Line::released(&reading.sidecar)).collect();
+        self.write_lines(action, &lines)?;
+        Ok(readings)
+    }
+
     /// Every value of `picked` as far as the member may read it and it is what was signed.
     fn open_picked(
         &self,

@@ -19,6 +19,7 @@ pub(super) const GITATTRIBUTES_TEXT: &str =
 
 const SIDECAR_ENDING: &str = ".yaml";
 const VALUE_ENDING: &str = ".age";
+const PENDING_ENDING: &str = ".next.age";
 
 /// A file or folder of ours. Fixed names and names made of validated parts are always paths within the store.
 #[expect(clippy::expect_used, reason = "the grammar of names is narrower than that of paths within a store")]
@@ -44,6 +45,11 @@ pub(super) fn is_sidecar(name: &str) -> bool {
 /// The age file of `path`.
 pub(super) fn value(path: &SecretPath) -> StorePath {
     place(&format!("{SECRETS}/{path}{VALUE_ENDING}"))
+}
+
+/// The age file of a pending value of `path`.
+pub(super) fn pending_value(path: &SecretPath) -> StorePath {
+    place(&format!("{SECRETS}/{path}{PENDING_ENDING}"))
 }
 
 /// The file of `epoch`.
@@ -80,6 +86,8 @@ pub(super) enum Entry {
     Sidecar(SecretPath),
     /// An age file.
     Value(SecretPath),
+    /// The age file of a pending value.
+    Pending(SecretPath),
     /// Neither.
     Other,
 }
@@ -95,8 +103,12 @@ pub(super) fn classify(file: &StorePath) -> Result<Entry, NameError> {
     if let Some(path) = rest.strip_suffix(SIDECAR_ENDING) {
         return path.parse().map(Entry::Sidecar);
     }
+    // No name ends in `.next`: the two endings can't be taken for each other.
+    if let Some(path) = rest.strip_suffix(PENDING_ENDING) {
+        return path.parse().map(Entry::Pending);
+    }
     match rest.strip_suffix(VALUE_ENDING) {
-        Some(path) if !path.ends_with(".next") => path.parse().map(Entry::Value),
-        _ => Ok(Entry::Other),
+        Some(path) => path.parse().map(Entry::Value),
+        None => Ok(Entry::Other),
     }
 }

@@ -292,9 +292,10 @@ impl Vault {
         let mut values = Vec::new();
         for (file, stamp) in listed.files.into_iter().zip(stamps) {
             match layout::classify(&file) {
-                Ok(layout::Entry::Sidecar(path) | layout::Entry::Value(path)) if !meant(&path) => {}
+                Ok(layout::Entry::Sidecar(path) | layout::Entry::Value(path) | layout::Entry::Pending(path))
+                    if !meant(&path) => {}
                 Ok(layout::Entry::Sidecar(path)) => sidecars.push(SidecarFile { file, path, stamp }),
-                Ok(layout::Entry::Value(path)) => values.push((file, path)),
+                Ok(layout::Entry::Value(path) | layout::Entry::Pending(path)) => values.push((file, path)),
                 Ok(layout::Entry::Other) => {}
                 Err(error) => faults.push(refused(&file, Flaw::BadName(error))),
             }

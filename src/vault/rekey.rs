@@ -12,7 +12,8 @@ use crate::policy::{Action, Rights};
 use crate::store::FileChange;
 
 use super::authority::readers_by;
-use super::revision::{Signed, unseal};
+use super::pending::seal_pending_to;
+use super::revision::{Bound, Signed, unseal};
 use super::write::{Base, Planned, Position, exposure, signed_by};
 use super::{Me, Vault, VaultError, Writing, layout};
 
@@ -58,6 +59,7 @@ pub(super) struct Tip {
 struct Job {
     signed: Signed,
     age: Vec<u8>,
+    pending: Option<Vec<u8>>,
     draft: Sidecar,
     recipients: Vec<Recipient>,
     holders: Vec<KeyHolder>,
@@ -100,7 +102,7 @@ impl Vault {
         for signed in secrets {
             let path = signed.sidecar.path.clone();
             let (recipients, holders) = readers_by(policy, &path, grants.iter().copied());
-            let drifted = !signed.sidecar.is_tombstone() && !same_holders(&holders, &signed.sidecar.recipients);
+            let drifted = has_drifted(&signed.sidecar, &holders);
             if drifted && !holders.is_empty() && self.can_reencrypt(me, &signed.sidecar) {
                 jobs.push(self.rekey_job(base, signed, recipients, holders)?);
                 continue;
@@ -133,9 +135,8 @@ impl Vault {
         let rights = self.authority.rights();
         let allowed = |action| rights.allows(&me.name, action, &sidecar.path);
         let fingerprints: Vec<_> = me.keys.iter().map(|key| key.recipient().fingerprint()).collect();
-        allowed(Action::Read)
-            && allowed(Action::Write)
-            && sidecar.recipients.iter().any(|holder| fingerprints.contains(&holder.key))
+        let mine = |holder: &KeyHolder| fingerprints.contains(&holder.key);
+        allowed(Action::Read) && allowed(Action::Write) && some_hold_all(sidecar, &mine)
     }
 
     fn rekey_job(
@@ -149,23 +150,34 @@ impl Vault {
         let position: Position = self.position_of(base, &path, Some(signed.clone()))?;
         let draft = self.draft(&position, Change::Rekey)?;
         let age = self.age_file(&self.store, &signed)?.ok_or(VaultError::Deleted { path })?;
-        Ok(Job { signed, age, draft, recipients, holders })
+        let pending = self.pending_file(&self.store, &signed)?;
+        Ok(Job { signed, age, pending, draft, recipients, holders })
     }
 }
 
 impl Job {
     /// Decrypts, encrypts to the new holders, signs.
-    fn run(self, me: &Me) -> Result<(Sidecar, Digest, [FileChange; 2]), VaultError> {
+    fn run(self, me: &Me) -> Result<(Sidecar, Digest, Vec<FileChange>), VaultError> {
         let value = unseal(&self.age, &self.signed, me)?;
         let mut sidecar = self.draft;
+        let pending = match (&self.signed.sidecar.next, &self.pending) {
+            (Some(next), Some(file)) => {
+                let value = Bound::pending(&self.signed.sidecar, next).unseal(file, me)?;
+                seal_pending_to(&mut sidecar, &value, &self.recipients, &self.holders)?
+            }
+            _ => None,
+        };
         let age = seal_to(&mut sidecar, &value, &self.recipients, self.holders)?;
         let path = sidecar.path.clone();
         let document = signed_by(me, &sidecar)?;
         let digest = Digest::of(&document);
-        let changes = [
+        let mut changes = vec![
             FileChange { path: layout::sidecar(&path), seen: Some(self.signed.file), content: Some(document) },
             FileChange { path: layout::value(&path), seen: Some(self.age), content: Some(age) },
         ];
+        if pending.is_some() {
+            changes.push(FileChange { path: layout::pending_value(&path), seen: self.pending, content: pending });
+        }
         Ok((sidecar, digest, changes))
     }
 }
@@ -190,6 +202,18 @@ pub(super) fn seal_to(
     Ok(age)
 }
 
+/// Whether the present value, or a pending one, is encrypted to others than `readers`.
+pub(super) fn has_drifted(sidecar: &Sidecar, readers: &[KeyHolder]) -> bool {
+    let pending = sidecar.next.iter().map(|next| &next.recipients);
+    let lists = std::iter::once(&sidecar.recipients).chain(pending);
+    !sidecar.is_tombstone() && lists.into_iter().any(|list| !same_holders(readers, list))
+}
+
+/// Whether both values, where there is a pending one, are encrypted to somebody whom `them` holds for.
+fn some_hold_all(sidecar: &Sidecar, them: &dyn Fn(&KeyHolder) -> bool) -> bool {
+    sidecar.recipients.iter().any(them) && sidecar.next.iter().all(|next| next.recipients.iter().any(them))
+}
+
 /// Whether both lists name the same holders, in whatever order.
 pub(super) fn same_holders(a: &[KeyHolder], b: &[KeyHolder]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect()
@@ -198,7 +222,7 @@ pub(super) fn same_holders(a: &[KeyHolder], b: &[KeyHolder]) -> bool {
 /// The members who may read and write a secret by `policy` and hold a key for its present value.
 pub(super) fn who_can_reencrypt(policy: &Policy, sidecar: &Sidecar) -> Vec<MemberName> {
     let rights = Rights::of(policy);
-    let holds = |name: &MemberName| sidecar.recipients.iter().any(|holder| holder.member == *name);
+    let holds = |name: &MemberName| some_hold_all(sidecar, &|holder| holder.member == *name);
     let readers = rights.who(Action::Read, &sidecar.path);
     readers.filter(|name| rights.allows(name, Action::Write, &sidecar.path) && holds(name)).cloned().collect()
 }

@@ -2,7 +2,9 @@
 
 use super::Existing;
 use crate::crypto::SecretBytes;
-use crate::model::{Change, Environment, MetadataKey, MetadataValue, Revision, SecretPath, Tag, Timestamp, Version};
+use crate::model::{
+    Change, Environment, MetadataKey, MetadataValue, Revision, Rotation, SecretPath, Span, Tag, Timestamp, Version,
+};
 
 /// How a change is to be written.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,41 @@ pub struct Create {
     pub metadata: Vec<(MetadataKey, MetadataValue)>,
     /// When the credential expires.
     pub expires_at: Option<Timestamp>,
+    /// How it is rotated.
+    pub rotation: Option<Rotation>,
+}
+
+/// A change of how a secret is rotated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RotationEdit {
+    /// Leave it.
+    Keep,
+    /// No rotation from now on.
+    Off,
+    /// Another period; how a new value is made stays.
+    Schedule {
+        /// The age at which a value is due.
+        period: Span,
+        /// How long before that people are told.
+        notify_before: Option<Span>,
+    },
+    /// All of it anew.
+    Replace(Rotation),
+}
+
+impl RotationEdit {
+    /// Makes the change.
+    pub(super) fn apply(&self, rotation: &mut Option<Rotation>) {
+        *rotation = match self {
+            Self::Keep => return,
+            Self::Off => None,
+            Self::Schedule { period, notify_before } => {
+                let (generator, hook) = rotation.take().map(|it| (it.generator, it.hook)).unwrap_or_default();
+                Some(Rotation { enabled: true, period: *period, notify_before: *notify_before, generator, hook })
+            }
+            Self::Replace(new) => Some(new.clone()),
+        };
+    }
 }
 
 /// How old a value is that was kept elsewhere before.
@@ -84,6 +121,8 @@ pub struct Update {
     pub unset_metadata: Vec<MetadataKey>,
     /// The expiry.
     pub expiry: Expiry,
+    /// How it is rotated.
+    pub rotation: RotationEdit,
     /// The version that must be current.
     pub if_version: Option<Version>,
     /// Make a new version though the value is the same.
@@ -104,6 +143,7 @@ impl Update {
             metadata: Vec::new(),
             unset_metadata: Vec::new(),
             expiry: Expiry::Keep,
+            rotation: RotationEdit::Keep,
             if_version: None,
             force: false,
         }

@@ -6,7 +6,7 @@ use crate::store::{Applied, StorePath, Tree};
 
 use super::files::Files;
 use super::revision::Signed;
-use super::write::{Base, Plan, Planned, exposure};
+use super::write::{Base, Plan, Planned, Sealed, exposure};
 use super::{Outcome, Vault, VaultError, Writing, layout};
 
 impl Vault {
@@ -67,7 +67,7 @@ impl Vault {
         }
         let Some(origin) = self.living_before(before, path)? else {
             let sidecar = self.tombstone(&position, Change::Revert)?;
-            return self.plan(&position, &sidecar, None, String::new());
+            return self.plan(&position, &sidecar, Sealed::default(), String::new());
         };
         self.demand(Action::Write, path)?;
         let value = self.reading(before, &origin)?.value;
@@ -82,7 +82,7 @@ impl Vault {
         sidecar.metadata = origin.sidecar.metadata;
         sidecar.expires_at = origin.sidecar.expires_at;
         sidecar.rotation = origin.sidecar.rotation;
-        self.plan(&position, &sidecar, Some(age), String::new())
+        self.plan(&position, &sidecar, age, String::new())
     }
 
     /// The living revision of `path` in an earlier commit, which the history of the present one vouches for.

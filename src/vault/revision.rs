@@ -3,12 +3,14 @@
 use std::sync::PoisonError;
 
 use crate::crypto::{self, Context, OpenError, SecretBytes, VerifyingKey};
-use crate::model::{Digest, Fingerprint, MAX_SIDECAR_BYTES, SecretPath, Sidecar, Source};
+use crate::model::{
+    Ciphertext, Digest, Fingerprint, KeyHolder, MAX_SIDECAR_BYTES, Pending, SecretPath, Sidecar, Source, Version,
+};
 
 use super::authority::Authority;
 use super::files::Files;
 use super::{Flaw, Me, Vault, VaultError, layout};
-use crate::store::StoreError;
+use crate::store::{StoreError, StorePath};
 
 /// A sidecar whose signature, signer, store and path were verified, with the hash of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl Signed {
 }
 
 /// `flaw` of `file`, as the error that a user sees.
-pub(super) fn refused(file: &crate::store::StorePath, flaw: Flaw) -> VaultError {
+pub(super) fn refused(file: &StorePath, flaw: Flaw) -> VaultError {
     VaultError::Refused { file: file.as_str().to_owned(), flaw }
 }
 
@@ -95,24 +97,7 @@ impl Vault {
 
     /// The age file that goes with `signed`: its size and hash are as signed. None for a tombstone.
     pub(super) fn age_file(&self, files: &dyn Files, signed: &Signed) -> Result<Option<Vec<u8>>, VaultError> {
-        let place = layout::value(&signed.sidecar.path);
-        let Some(stated) = &signed.sidecar.ciphertext else {
-            return match files.read(&place, MAX_AGE_FILE_BYTES)? {
-                None => Ok(None),
-                Some(_) => Err(refused(&place, Flaw::ValueUnknown)),
-            };
-        };
-        // The signed size bounds what is read; the limit in force for new values must not make old ones unreadable.
-        let limit = stated.size.min(MAX_AGE_FILE_BYTES);
-        let file = match files.read(&place, limit) {
-            Ok(file) => file.ok_or_else(|| refused(&place, Flaw::ValueMissing))?,
-            Err(StoreError::TooLarge { .. }) => return Err(refused(&place, Flaw::ValueReplaced)),
-            Err(error) => return Err(error.into()),
-        };
-        if file.len() as u64 != stated.size || Digest::of(&file) != stated.sha256 {
-            return Err(refused(&place, Flaw::ValueReplaced));
-        }
-        Ok(Some(file))
+        stated_file(files, &layout::value(&signed.sidecar.path), signed.sidecar.ciphertext.as_ref())
     }
 
     /// Opens the value of `signed`: every check comes before the first byte leaves.
@@ -123,17 +108,75 @@ impl Vault {
     }
 }
 
-/// Opens the age file `file` of a verified revision with one of the keys of `me`. What the file has to be was compared before.
+/// The age file at `place`, which has to be the one that is `stated`; none where none is.
+pub(super) fn stated_file(
+    files: &dyn Files,
+    place: &StorePath,
+    stated: Option<&Ciphertext>,
+) -> Result<Option<Vec<u8>>, VaultError> {
+    let Some(stated) = stated else {
+        return match files.read(place, MAX_AGE_FILE_BYTES)? {
+            None => Ok(None),
+            Some(_) => Err(refused(place, Flaw::ValueUnknown)),
+        };
+    };
+    // The signed size bounds what is read; the limit in force for new values must not make old ones unreadable.
+    let limit = stated.size.min(MAX_AGE_FILE_BYTES);
+    let file = match files.read(place, limit) {
+        Ok(file) => file.ok_or_else(|| refused(place, Flaw::ValueMissing))?,
+        Err(StoreError::TooLarge { .. }) => return Err(refused(place, Flaw::ValueReplaced)),
+        Err(error) => return Err(error.into()),
+    };
+    if file.len() as u64 != stated.size || Digest::of(&file) != stated.sha256 {
+        return Err(refused(place, Flaw::ValueReplaced));
+    }
+    Ok(Some(file))
+}
+
+/// What an age file is bound to and encrypted to, and where it lies.
+pub(super) struct Bound<'a> {
+    pub(super) place: StorePath,
+    pub(super) context: Context,
+    path: &'a SecretPath,
+    recipients: &'a [KeyHolder],
+}
+
+impl<'a> Bound<'a> {
+    /// The age file of the present value of `sidecar`.
+    pub(super) fn value(sidecar: &'a Sidecar) -> Self {
+        Self::of(sidecar, layout::value(&sidecar.path), sidecar.version, &sidecar.recipients)
+    }
+
+    /// The age file of the pending value of `sidecar`.
+    pub(super) fn pending(sidecar: &'a Sidecar, pending: &'a Pending) -> Self {
+        Self::of(sidecar, layout::pending_value(&sidecar.path), pending.version, &pending.recipients)
+    }
+
+    fn of(sidecar: &'a Sidecar, place: StorePath, version: Version, recipients: &'a [KeyHolder]) -> Self {
+        let context = Context::new(&sidecar.store, &sidecar.path, version);
+        Self { place, context, path: &sidecar.path, recipients }
+    }
+
+    /// The keys that it is encrypted to, in order.
+    pub(super) fn holders(&self) -> Vec<Fingerprint> {
+        self.recipients.iter().map(|holder| holder.key).collect()
+    }
+
+    /// Opens `file` with one of the keys of `me`. What the file has to be was compared before.
+    pub(super) fn unseal(&self, file: &[u8], me: &Me) -> Result<SecretBytes, VaultError> {
+        let holders = self.holders();
+        let not_mine = || VaultError::NotARecipient { path: self.path.clone() };
+        let key = me.keys.iter().find(|key| holders.contains(&key.recipient().fingerprint()));
+        crypto::open(file, &self.context, &holders, key.ok_or_else(not_mine)?).map_err(|error| match error {
+            OpenError::NotARecipient => not_mine(),
+            other => refused(&self.place, Flaw::Value(other)),
+        })
+    }
+}
+
+/// Opens the age file `file` of the present value of a verified revision with one of the keys of `me`.
 pub(super) fn unseal(file: &[u8], signed: &Signed, me: &Me) -> Result<SecretBytes, VaultError> {
-    let sidecar = &signed.sidecar;
-    let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
-    let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
-    let key = me.keys.iter().find(|key| holders.contains(&key.recipient().fingerprint()));
-    let key = key.ok_or_else(|| VaultError::NotARecipient { path: sidecar.path.clone() })?;
-    crypto::open(file, &context, &holders, key).map_err(|error| match error {
-        OpenError::NotARecipient => VaultError::NotARecipient { path: sidecar.path.clone() },
-        other => refused(&layout::value(&sidecar.path), Flaw::Value(other)),
-    })
+    Bound::value(&signed.sidecar).unseal(file, me)
 }
 
 /// How many verified sidecars a command remembers; those it looks at twice are few.

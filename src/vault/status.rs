@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::{Environment, MAX_SIDECAR_BYTES, MemberName, SecretPath, Span, StoreId};
 
-use super::{Entry, Listing, Selection, Trust, Vault, VaultError, layout};
+use super::{Entry, Listing, RotationEntry, Selection, Trust, Vault, VaultError, layout};
 
 /// How long before its expiry a secret is mentioned.
 const SOON_SECONDS: i64 = 14 * 24 * 3600;
@@ -32,6 +32,8 @@ pub struct Status {
     pub expired: Vec<SecretPath>,
     /// Secrets that expire within two weeks.
     pub expiring: Vec<SecretPath>,
+    /// Secrets with a rotation that is due, overdue, under way or failed.
+    pub rotations: Vec<RotationEntry>,
     /// Secrets with a revision that no commit has.
     pub uncommitted: Vec<SecretPath>,
     /// What was refused.
@@ -67,6 +69,7 @@ impl Vault {
             expired: paths(&|entry| entry.sidecar.is_expired(now)),
             expiring: paths(&|entry| !entry.sidecar.is_expired(now) && entry.sidecar.is_expired(soon)),
             uncommitted: self.uncommitted()?,
+            rotations: self.rotations_of(entries).into_iter().filter(RotationEntry::wants_a_run).collect(),
             refused,
         })
     }

@@ -148,6 +148,7 @@ impl World {
             tags: vec![],
             metadata: vec![],
             expires_at: None,
+            rotation: None,
         };
         self.vault_as("alice").create(&request, &Writing::default()).unwrap();
     }

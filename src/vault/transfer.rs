@@ -3,7 +3,7 @@
 use crate::model::{Change, SecretPath};
 use crate::policy::Action;
 
-use super::write::{Base, Plan, exposure};
+use super::write::{Base, Plan, Sealed, exposure};
 use super::{Outcome, Vault, VaultError, Writing};
 
 impl Vault {
@@ -50,6 +50,10 @@ impl Vault {
     ) -> Result<Plan, VaultError> {
         let source = self.position(base, from)?;
         let signed = source.living()?;
+        if change == Change::Rename && signed.sidecar.next.is_some() {
+            // A pending value is bound to its path, and its hook knows it by that.
+            return Err(VaultError::RotationPending { path: from.clone() });
+        }
         let target = self.free_position(base, to)?;
         let value = self.reading(&self.store, signed)?.value;
         let mut sidecar = self.draft(&target, change)?;
@@ -66,11 +70,10 @@ impl Vault {
         sidecar.expires_at = origin.expires_at;
         sidecar.rotation = origin.rotation.clone();
         let verb = if change == Change::Rename { "Rename" } else { "Copy" };
-        let mut plan =
-            self.plan(&target, &sidecar, Some(age), format!("{verb} {from} to {to} v{}", sidecar.version))?;
+        let mut plan = self.plan(&target, &sidecar, age, format!("{verb} {from} to {to} v{}", sidecar.version))?;
         if change == Change::Rename {
             let tombstone = self.tombstone(&source, Change::Rename)?;
-            plan.changes.extend(self.changes(&source, &tombstone, None)?);
+            plan.changes.extend(self.changes(&source, &tombstone, Sealed::default())?);
         }
         plan.outcome.source = Some(from.clone());
         plan.outcome.name_hint = self.other_environment_in_name(to);

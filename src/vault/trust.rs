@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Acceptance, Digest, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Revision, SecretPath, Sidecar};
+use crate::model::{
+    Acceptance, Digest, KeyHolder, MAX_POLICY_BYTES, MAX_SIDECAR_BYTES, Pending, Revision, SecretPath, Sidecar,
+};
 use crate::policy::{Branches, Chain, Pins, Replay, TrustedTip};
 use crate::store::{CommitId, Store, StoreError, StorePath, Tree};
 
@@ -325,6 +327,15 @@ pub(super) fn follows(old: &Signed, new: &Signed) -> bool {
         && after.version >= before.version
         && (!same_state || old.digest == new.digest)
         && (after.version != before.version || knew(before).is_subset(&knew(after)))
+        && pending_follows(before, after)
+}
+
+/// Whether nobody is forgotten who could read the same pending value.
+fn pending_follows(before: &Sidecar, after: &Sidecar) -> bool {
+    let (Some(before), Some(after)) = (&before.next, &after.next) else { return true };
+    let knew =
+        |next: &Pending| -> BTreeSet<KeyHolder> { next.recipients.iter().chain(&next.exposed_to).cloned().collect() };
+    before.token != after.token || knew(before).is_subset(&knew(after))
 }
 
 impl Vault {

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::crypto::{self, Context, Namespace};
+use crate::crypto::{self, Namespace};
 use crate::model::{
-    Acceptance, Digest, Fingerprint, Grant, MAX_REQUEST_BYTES, MAX_SIDECAR_BYTES, MemberName, Policy, Request,
-    SecretPath,
+    Acceptance, Grant, KeyHolder, MAX_REQUEST_BYTES, MAX_SIDECAR_BYTES, MemberName, Policy, Request, SecretPath,
+    Sidecar,
 };
 use crate::policy::verified;
 use crate::store::{CommitId, Listed, Store, StoreError, StorePath};
@@ -17,8 +17,8 @@ use super::around::around;
 use super::authority::{self, Authority, readers_by};
 use super::files::Files;
 use super::grants::{self, Grants};
-use super::rekey::same_holders;
-use super::revision::{MAX_AGE_FILE_BYTES, Signed, unseal};
+use super::rekey::has_drifted;
+use super::revision::{Bound, Signed, stated_file, unseal};
 use super::trust::{Judge, Refusals, walk};
 use super::{Flaw, Standing, Trust, Vault, VaultError, VaultOptions, judge, known, layout};
 
@@ -243,14 +243,15 @@ impl Vault {
             if !self.may_read(path)? {
                 continue;
             }
-            let opened = match self.age_file(check.files, signed) {
-                Ok(Some(file)) => unseal(&file, signed, me),
-                // The file itself was looked at already.
-                Ok(None) | Err(_) => continue,
-            };
-            match opened {
-                Ok(_) => check.result.opened += 1,
-                Err(error) => check.result.findings.push(found(&error, layout::value(path).as_str())),
+            // The files themselves were looked at already.
+            let value = self.age_file(check.files, signed).ok().flatten().map(|file| unseal(&file, signed, me));
+            let pending = self.pending_file(check.files, signed).ok().flatten().zip(signed.sidecar.next.as_ref());
+            let pending = pending.map(|(file, next)| Bound::pending(&signed.sidecar, next).unseal(&file, me));
+            for opened in [value, pending].into_iter().flatten() {
+                match opened {
+                    Ok(_) => check.result.opened += 1,
+                    Err(error) => check.result.findings.push(found(&error, layout::value(path).as_str())),
+                }
             }
         }
         Ok(())
@@ -345,10 +346,13 @@ impl Check<'_> {
                         Err(error) => self.error(&error, file.as_str()),
                     }
                 }
-                Ok(layout::Entry::Value(path)) if !files.contains(&layout::sidecar(&path)) => {
+                Ok(layout::Entry::Value(path) | layout::Entry::Pending(path))
+                    if !files.contains(&layout::sidecar(&path)) =>
+                {
                     self.error(&super::revision::refused(file, Flaw::Unsigned), file.as_str());
                 }
-                Ok(layout::Entry::Value(_)) => {}
+                // What belongs to a sidecar is looked at with it.
+                Ok(layout::Entry::Value(_) | layout::Entry::Pending(_)) => {}
                 Ok(layout::Entry::Other) => self.stray(file),
                 Err(error) => self.error(&super::revision::refused(file, Flaw::BadName(error)), file.as_str()),
             }
@@ -368,30 +372,26 @@ impl Check<'_> {
             let message = format!("{path} lies in an environment that the policy does not list");
             self.result.findings.push(finding("unknown-environment", Level::Warning, file.as_str(), message));
         }
-        self.age_file(&signed)?;
+        self.age_files(&signed.sidecar)?;
         let grants: Vec<&Grant> = self.grants.iter().collect();
         self.result.findings.extend(drift(self.readers, &signed, &grants));
         Ok(signed)
     }
 
-    /// The age file: what it has to be by its sidecar, and what its header has to be.
-    fn age_file(&mut self, signed: &Signed) -> Result<(), VaultError> {
-        let place = layout::value(&signed.sidecar.path);
-        let refused = |flaw| super::revision::refused(&place, flaw);
-        let file = self.files.read(&place, MAX_AGE_FILE_BYTES)?;
-        let (stated, file) = match (&signed.sidecar.ciphertext, file) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => return Err(refused(Flaw::ValueUnknown)),
-            (Some(_), None) => return Err(refused(Flaw::ValueMissing)),
-            (Some(stated), Some(file)) => (stated, file),
-        };
-        if file.len() as u64 != stated.size || Digest::of(&file) != stated.sha256 {
-            return Err(refused(Flaw::ValueReplaced));
+    /// The age files: what they have to be by their sidecar, and what their headers have to be.
+    fn age_files(&mut self, sidecar: &Sidecar) -> Result<(), VaultError> {
+        let value = (Bound::value(sidecar), sidecar.ciphertext.as_ref());
+        let pending = sidecar.next.as_ref().map(|next| (Bound::pending(sidecar, next), Some(&next.ciphertext)));
+        for (bound, stated) in [Some(value), pending].into_iter().flatten() {
+            if let Some(file) = stated_file(self.files, &bound.place, stated)? {
+                let flaw = |error| super::revision::refused(&bound.place, Flaw::Value(error));
+                crypto::inspect(&file, &bound.context, &bound.holders()).map_err(flaw)?;
+            }
         }
-        let sidecar = &signed.sidecar;
-        let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
-        let holders: Vec<Fingerprint> = sidecar.recipients.iter().map(|holder| holder.key).collect();
-        crypto::inspect(&file, &context, &holders).map_err(|error| refused(Flaw::Value(error)))
+        if sidecar.next.is_none() {
+            stated_file(self.files, &layout::pending_value(&sidecar.path), None)?;
+        }
+        Ok(())
     }
 
     /// Files that no store has: plaintext left behind, or something hidden.
@@ -462,19 +462,22 @@ fn found(error: &VaultError, file: &str) -> Finding {
     finding(error.kind(), Level::Error, file, message)
 }
 
-/// Whether others hold keys for a value than may read it.
+/// Whether others hold keys for a value, or a pending one, than may read it.
 fn drift(policy: &Policy, signed: &Signed, grants: &[&Grant]) -> Vec<Finding> {
     let sidecar = &signed.sidecar;
     let (_, readers) = readers_by(policy, &sidecar.path, grants.iter().copied());
-    if sidecar.is_tombstone() || same_holders(&readers, &sidecar.recipients) {
+    if !has_drifted(sidecar, &readers) {
         return Vec::new();
     }
-    let names = |holders: &mut dyn Iterator<Item = &crate::model::KeyHolder>| {
+    let names = |holders: &mut dyn Iterator<Item = &KeyHolder>| {
         let names: BTreeSet<String> = holders.map(|holder| holder.member.to_string()).collect();
         names.into_iter().collect::<Vec<_>>().join(", ")
     };
-    let missing = names(&mut readers.iter().filter(|holder| !sidecar.recipients.contains(holder)));
-    let surplus = names(&mut sidecar.recipients.iter().filter(|holder| !readers.contains(holder)));
+    let lists: Vec<&Vec<KeyHolder>> =
+        std::iter::once(&sidecar.recipients).chain(sidecar.next.iter().map(|next| &next.recipients)).collect();
+    let lacks = |reader: &&KeyHolder| lists.iter().any(|list| !list.contains(reader));
+    let missing = names(&mut readers.iter().filter(lacks));
+    let surplus = names(&mut lists.iter().copied().flatten().filter(|holder| !readers.contains(holder)));
     let file = layout::sidecar(&sidecar.path);
     let each = [
         ("reader-missing", missing, "may read it, and it is not encrypted to that key"),

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::store::{Applied, Batch, FileChange, Mode, StoreError, StorePath, Tree};
 
 use super::authority::{action_of, epochs_in};
-use super::revision::Signed;
+use super::revision::{Signed, stated_file};
 use super::{Me, Notice, Outcome, Standing, Vault, VaultError, Writing, here, layout};
 
 /// How often a command is planned anew when somebody else was quicker.
@@ -34,7 +34,7 @@ impl Position {
     }
 
     /// The work tree's revision, where no commit has it.
-    fn uncommitted(&self) -> Option<&Sidecar> {
+    pub(super) fn uncommitted(&self) -> Option<&Sidecar> {
         let known = self.committed.as_ref().map(|signed| signed.digest);
         self.current.as_ref().filter(|current| Some(current.digest) != known).map(|current| &current.sidecar)
     }
@@ -82,6 +82,25 @@ pub(super) struct Planned<T> {
     /// The commit's trailers, for people: nothing relies on them.
     pub(super) trailers: Vec<(&'static str, String)>,
     pub(super) result: T,
+}
+
+/// New age files of a secret; where there is none, the one that is there stays, as long as the revision states it.
+#[derive(Default)]
+pub(super) struct Sealed {
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) pending: Option<Vec<u8>>,
+}
+
+impl Sealed {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.value.is_none() && self.pending.is_none()
+    }
+}
+
+impl From<Vec<u8>> for Sealed {
+    fn from(value: Vec<u8>) -> Self {
+        Self { value: Some(value), pending: None }
+    }
 }
 
 /// What a plan is made upon: the commit that HEAD names, none on an unborn branch.
@@ -337,6 +356,10 @@ impl Vault {
         value: &SecretBytes,
     ) -> Result<Vec<u8>, VaultError> {
         let path = &sidecar.path;
+        if sidecar.next.is_some() {
+            // The next version is the pending value's.
+            return Err(VaultError::RotationPending { path: path.clone() });
+        }
         let (recipients, holders) = self.authority.readers(path, self.grants_in_force()?);
         if recipients.is_empty() {
             return Err(VaultError::NoReaders { path: path.clone() });
@@ -363,26 +386,32 @@ impl Vault {
         Ok(())
     }
 
-    /// Signs `sidecar` and gives the changes of its files. `age` is the new age file; none leaves the one there is, or removes it
-    /// with a tombstone.
+    /// Signs `sidecar` and gives the changes of its files. An age file that the sidecar does not state is removed.
     pub(super) fn changes(
         &self,
         position: &Position,
         sidecar: &Sidecar,
-        age: Option<Vec<u8>>,
+        sealed: Sealed,
     ) -> Result<Vec<FileChange>, VaultError> {
         self.demand(action_of(sidecar), &sidecar.path)?;
         let document = signed_by(self.me()?, sidecar)?;
         let seen = position.current.as_ref().map(|signed| signed.file.clone());
         let mut changes = vec![FileChange { path: layout::sidecar(&sidecar.path), seen, content: Some(document) }];
-        let there = match &position.current {
-            Some(signed) => self.age_file(&self.store, signed)?,
-            None => None,
-        };
-        // The age file goes into every change, also where it stays: what is committed must be what was signed.
-        let content = if sidecar.is_tombstone() { None } else { age.or_else(|| there.clone()) };
-        if there.is_some() || content.is_some() {
-            changes.push(FileChange { path: layout::value(&sidecar.path), seen: there, content });
+        let current = position.current.as_ref().map(|signed| &signed.sidecar);
+        let value = (layout::value(&sidecar.path), sidecar.ciphertext.as_ref(), sealed.value);
+        let pending = sidecar.next.as_ref().map(|next| &next.ciphertext);
+        let pending = (layout::pending_value(&sidecar.path), pending, sealed.pending);
+        let known = [
+            current.and_then(|it| it.ciphertext.as_ref()),
+            current.and_then(|it| it.next.as_ref()).map(|next| &next.ciphertext),
+        ];
+        for ((path, stated, new), known) in [value, pending].into_iter().zip(known) {
+            let seen = stated_file(&self.store, &path, known)?;
+            // An age file goes into every change, also where it stays: what is committed must be what was signed.
+            let content = stated.and_then(|_| new.or_else(|| seen.clone()));
+            if seen.is_some() || content.is_some() {
+                changes.push(FileChange { path, seen, content });
+            }
         }
         Ok(changes)
     }

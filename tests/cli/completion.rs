@@ -81,7 +81,7 @@ fn members_roles_and_environments_are_completed_in_their_places() {
         ["production/API_KEY", "production/user-api/URL"]
     );
     assert_eq!(bash(&world, "vsecure env:remove st"), ["staging"]);
-    assert_eq!(bash(&world, "vsecure trust:"), ["branch", "rewrite"]);
+    assert_eq!(bash(&world, "vsecure trust:"), ["branch", "hook", "rewrite"]);
 }
 
 #[test]

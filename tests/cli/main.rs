@@ -36,6 +36,7 @@ mod policy;
 mod projects;
 mod refusals;
 mod report;
+mod rotation;
 mod scan;
 mod story;
 mod support;

@@ -1,7 +1,7 @@
 //! The only reader of environment, working directory, terminal and clock.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -108,6 +108,14 @@ impl Context {
 /// What a program that we start inherits: every variable, as it is.
 pub fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
     env::vars_os()
+}
+
+/// What a program sees of ours only when it is said so.
+const IDENTITY: [&str; 3] = ["VSECURE_IDENTITY", "VSECURE_IDENTITY_KEY", "VSECURE_IDENTITY_COMMAND"];
+
+/// Whether the variable `name` holds an identity, or leads to one.
+pub fn is_identity(name: &OsStr) -> bool {
+    IDENTITY.iter().any(|it| name == *it)
 }
 
 fn now() -> anyhow::Result<Timestamp> {

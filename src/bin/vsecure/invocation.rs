@@ -12,7 +12,7 @@ use crate::args::{Cli, Command, GetAlone};
 use crate::report::CommandError;
 
 /// What people type who come from other tools.
-const WORDS_OF_PEERS: [(&str, &str); 19] = [
+const WORDS_OF_PEERS: [(&str, &str); 20] = [
     ("show", "secrets:get"),
     ("cat", "secrets:get"),
     ("read", "secrets:get"),
@@ -32,6 +32,7 @@ const WORDS_OF_PEERS: [(&str, &str); 19] = [
     ("keygen", "keys:generate"),
     ("whoami", "keys:show"),
     ("run", "exec"),
+    ("rotate", "rotation:run"),
 ];
 const GET: &str = "secrets:get";
 const NOT_YET: [&str; 1] = ["sync"];

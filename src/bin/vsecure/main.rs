@@ -6,6 +6,7 @@ mod commands;
 mod completion;
 mod context;
 mod editor;
+mod hook;
 mod invocation;
 mod output;
 mod progress;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 use vsecure::format::{escape, escape_json, escape_lines};
-use vsecure::model::{Change, Sidecar};
+use vsecure::model::{Change, Rotation, Sidecar};
 use vsecure::vault::Outcome;
 
 /// Where output goes, and in what form.
@@ -90,6 +90,12 @@ impl Output {
     /// # Errors
     /// When standard output can't be written.
     pub fn outcome(self, outcome: &Outcome, dry_run: bool) -> io::Result<()> {
+        self.told_outcome(outcome, dry_run);
+        if self.json { self.value(&outcome_json(outcome, dry_run)) } else { Ok(()) }
+    }
+
+    /// As [`Output::outcome`], for people only.
+    pub fn told_outcome(self, outcome: &Outcome, dry_run: bool) {
         if let Some(cleared) = outcome.expiry_cleared {
             self.say(&format!("the expiry of {cleared} had passed and is gone; --expires-in sets a new one"));
         }
@@ -98,7 +104,6 @@ impl Output {
             self.warn(&format!("{path} lies in {}, though its name speaks of {environment}", path.environment()));
         }
         self.say(&sentence(outcome, dry_run));
-        if self.json { self.value(&outcome_json(outcome, dry_run)) } else { Ok(()) }
     }
 }
 
@@ -132,7 +137,8 @@ fn sentence(outcome: &Outcome, dry_run: bool) -> String {
     let what = match outcome.change {
         Change::Create => "created".to_owned(),
         Change::Import => "imported".to_owned(),
-        Change::Metadata => "tags, metadata or expiry changed".to_owned(),
+        Change::Metadata => "tags, metadata, expiry or rotation changed".to_owned(),
+        Change::Rotate => "rotated".to_owned(),
         Change::Rollback => format!("rolled back{from}"),
         Change::Delete => "deleted".to_owned(),
         Change::Restore => format!("restored{from}"),
@@ -195,5 +201,25 @@ pub fn sidecar_json(sidecar: &Sidecar) -> Value {
         "source": sidecar.source.as_ref().map(|source| json!({
             "path": source.path.to_string(), "sha256": source.sha256.to_string(),
         })),
+        "rotation": sidecar.rotation.as_ref().map(rotation_json),
+        "next": sidecar.next.as_ref().map(|next| json!({
+            "version": next.version.get(),
+            "token": next.token.to_string(),
+            "recipients": next.recipients.iter().map(holders).collect::<Vec<_>>(),
+            "exposed_to": next.exposed_to.iter().map(holders).collect::<Vec<_>>(),
+            "author": next.author.to_string(),
+            "created_at": next.created_at.to_string(),
+        })),
+    })
+}
+
+/// A rotation policy, with the sidecar's keys.
+pub fn rotation_json(rotation: &Rotation) -> Value {
+    json!({
+        "enabled": rotation.enabled,
+        "period": rotation.period.to_string(),
+        "notify_before": rotation.notify_before.map(|span| span.to_string()),
+        "generator": rotation.generator,
+        "hook": rotation.hook.as_ref().map(ToString::to_string),
     })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vsecure::crypto::{IdentityError, IdentityFileError, OpenError};
-use vsecure::format::{ExportError, ImportError, NamingError, PickError, TemplateError, escape};
+use vsecure::format::{ExportError, ImportError, NamingError, PickError, Step, TemplateError, escape};
 use vsecure::model::{NameError, SecretPath, StoreId};
 use vsecure::policy::{EditError, PinError, SignedFlaw};
 use vsecure::store::StoreError;
@@ -61,6 +61,12 @@ pub enum CommandError {
     /// A check found something; it was shown.
     #[error("a check found something")]
     Found,
+    /// Some of the rotations that were run failed; each was told.
+    #[error("{count} of the rotations failed")]
+    RotationsFailed {
+        /// How many.
+        count: usize,
+    },
     /// Help or version was printed.
     #[error("help was shown")]
     Shown,
@@ -298,6 +304,9 @@ fn on_command(error: &CommandError) -> Advice {
         CommandError::NotTrusted { help, .. } => advice(INTEGRITY, help),
         CommandError::Refused { .. } => advice(INTEGRITY, "git log -- .vsecure   shows who changed them"),
         CommandError::Found => plain(FOUND),
+        CommandError::RotationsFailed { .. } => {
+            advice(FAILURE, "vsecure rotation:status   shows how far each has come")
+        }
         CommandError::Declined => plain(FAILURE),
         CommandError::Shown => plain(0),
         CommandError::Identity { source, .. } => match source {
@@ -497,6 +506,31 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::Diverged { file } => {
             advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
         }
+        VaultError::RotationPending { path } => advice(
+            CONFLICT,
+            format!("vsecure rotation:run {path}   goes on with it; vsecure rotation:cancel {path}   drops the value"),
+        ),
+        VaultError::NoRotation { path } => {
+            advice(NOT_FOUND, format!("vsecure rotation:set {path} --period 30d --generate   gives it one"))
+        }
+        VaultError::NothingPending { path } => {
+            advice(NOT_FOUND, format!("vsecure rotation:run {path}   begins one; vsecure rotation:status   lists all"))
+        }
+        VaultError::NeedsValue { path } => advice(FOUND, format!("vsecure secrets:update {path}")),
+        VaultError::TooLongBefore { .. } => advice(USAGE, "--notify-before takes less"),
+        VaultError::BadGenerator { path, .. } => {
+            advice(USAGE, format!("vsecure rotation:set {path} --period 30d --generate=40   sets another"))
+        }
+        VaultError::Uncommitted { .. } => advice(CONFLICT, "git commit   it first"),
+        VaultError::HookMissing { .. } => {
+            advice(NOT_FOUND, "a hook is named by its path from the work tree's root, such as ops/rotate.sh")
+        }
+        VaultError::HookNotTrusted { program, digest, .. } => {
+            advice(INTEGRITY, format!("read it; then: vsecure trust:hook {program} --sha256 {digest}"))
+        }
+        VaultError::OtherHook { .. } => advice(INTEGRITY, "it was changed: read it again"),
+        VaultError::NoState => advice(FAILURE, "set HOME or XDG_STATE_HOME"),
+        VaultError::Hook { path, step, .. } => on_hook(path, *step),
         VaultError::Raced { .. } => advice(CONFLICT, "try again"),
         VaultError::SamePath { .. } | VaultError::SidecarTooLarge { .. } => plain(USAGE),
         VaultError::Seal(_) | VaultError::Sign(_) => plain(BUG),
@@ -518,6 +552,18 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::TooManyValues => advice(USAGE, "--env, --tags and --only choose fewer"),
         VaultError::NoRandomness => plain(FAILURE),
     }
+}
+
+fn on_hook(path: &SecretPath, step: Step) -> Advice {
+    let again = format!("vsecure rotation:run {path}");
+    let help = match step {
+        Step::Create => format!("nothing was changed; {again}   tries again"),
+        Step::Set | Step::Test => format!(
+            "the new value is kept as pending, and the present one is current; {again}   goes on; vsecure rotation:cancel {path}   drops it"
+        ),
+        Step::Finish => format!("the new value is current; {again}   calls this step again"),
+    };
+    advice(FAILURE, help)
 }
 
 fn on_edit(error: &EditError) -> Advice {
@@ -579,7 +625,9 @@ fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
                 ),
             )
         }
-        Flaw::NoRight { .. } | Flaw::ForeignKey { .. } | Flaw::Unsigned | Flaw::Replayed { .. } => {
+        Flaw::NoRight { .. } | Flaw::ForeignKey { .. } | Flaw::Unsigned | Flaw::Replayed { .. }
+            if !file.ends_with(".next.age") =>
+        {
             let path = path_in(file);
             advice(
                 INTEGRITY,

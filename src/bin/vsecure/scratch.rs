@@ -100,9 +100,21 @@ impl Scratch {
     /// # Errors
     /// When it can't be written.
     pub fn write(&self, name: &str, value: &SecretBytes) -> io::Result<PathBuf> {
+        self.write_file(name, value.as_bytes(), 0o600)
+    }
+
+    /// Writes a new program there, which only its owner can run.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_program(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+        self.write_file(name, content, 0o700)
+    }
+
+    fn write_file(&self, name: &str, content: &[u8], mode: u32) -> io::Result<PathBuf> {
         let path = self.folder.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(value.as_bytes())?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        file.write_all(content)?;
         Ok(path)
     }
 

@@ -322,6 +322,7 @@ fn a_guest_reads_one_secret_until_the_grant_is_revoked() {
         tags: vec![],
         metadata: vec![],
         expires_at: None,
+        rotation: None,
     };
     world.vault_as("alice").create(&create, &Writing::default()).unwrap();
     assert!(matches!(world.vault_as("guest").get(&other), Err(VaultError::Denied { .. })));
@@ -431,6 +432,7 @@ fn a_commit_is_taken_back_by_new_revisions() {
         tags: vec![],
         metadata: vec![],
         expires_at: None,
+        rotation: None,
     };
     world.vault_as("bob").create(&create, &Writing::default()).unwrap();
     let made = rev(&world);

@@ -21,6 +21,7 @@ fn world() -> World {
             tags: vec!["api".parse().unwrap()],
             metadata: vec![],
             expires_at: None,
+            rotation: None,
         };
         world.vault_as("alice").create(&request, &Writing { no_commit: true, ..Writing::default() }).unwrap();
     }

@@ -201,6 +201,7 @@ impl Play {
                 tags: vec![],
                 metadata: vec![],
                 expires_at: None,
+                rotation: None,
             };
             play.world.vault_as("alice").create(&create, &Writing::default()).unwrap();
             let only: Names = ["alice"].into();

@@ -1,8 +1,11 @@
 //! What a trusted branch brings past the program, signed by somebody who may write: numbers that run away, debts that vanish.
 
 use super::*;
-use crate::model::{Revision, Version};
+use crate::crypto::SecretBytes;
+use crate::format::Step;
+use crate::model::{Revision, Rotation, Version};
 use crate::policy::{Edit, StoreClaim};
+use crate::vault::{HookCall, HookFault, RotationEdit, RunHook};
 
 impl World {
     fn git(&self, arguments: &[&str]) -> String {
@@ -74,6 +77,46 @@ fn a_replay_over_what_a_removed_member_signed_is_one_also_where_both_come_at_onc
     world.adopt();
     world.publish();
     assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+}
+
+/// A hook that makes a value, and fails at every other step.
+struct Stops;
+
+impl RunHook for Stops {
+    fn run(&mut self, call: HookCall<'_>) -> Result<SecretBytes, HookFault> {
+        let input = String::from_utf8(call.input.as_bytes().to_vec()).unwrap();
+        if input.contains(r#""step":"create""#) {
+            Ok(secret(r#"{"value": "two"}"#))
+        } else {
+            Err(HookFault::Interrupted)
+        }
+    }
+}
+
+#[test]
+fn who_forgets_that_somebody_knows_a_pending_value_is_refused() {
+    let world = World::new();
+    world.create();
+    let vault = world.vault_as("will");
+    fs::write(world.folder.path().join("project/hook"), "#!/bin/sh").unwrap();
+    let hook = "hook".parse().unwrap();
+    vault.trust_hook(&hook, None).unwrap();
+    let period = "30d".parse().unwrap();
+    let rotation = Rotation { enabled: true, period, notify_before: None, generator: None, hook: Some(hook) };
+    let update = Update { rotation: RotationEdit::Replace(rotation), ..Update::of(path()) };
+    vault.update(&update, &Writing::default()).unwrap();
+    let stopped = vault.rotate(&path(), &mut Stops, &Writing::default());
+    assert!(matches!(stopped, Err(VaultError::Hook { step: Step::Set, .. })), "{stopped:?}");
+    world
+        .vault_as("alice")
+        .change_policy(&Edit::RemoveMember { who: "rita".into() }.into(), &Writing::default())
+        .unwrap();
+    world.publish();
+    let next = world.vault_as("alice").describe(&path()).unwrap().next.unwrap();
+    assert_eq!(next.exposed_to.len(), 1, "rita knows it");
+    world.forge(world.identity("will"), "will", |sidecar| sidecar.next.as_mut().unwrap().exposed_to.clear());
+    world.publish();
+    assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
 }
 
 #[test]

@@ -43,7 +43,7 @@ const TEMPLATE: &str = "../home/template";
 const PASSAGE: &str = "../home/passage";
 
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 84] = [
+const LEAKS: [Leak; 91] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -112,9 +112,16 @@ const LEAKS: [Leak; 84] = [
     leak("policy:rebase", &["policy:rebase", "--yes"]),
     leak("policy:show", &["policy:show"]),
     leak("rekey", &["rekey"]),
+    leak("rotation:set", &["rotation:set", "production/A", "--period", "30d", "--hook", "ops/hook"]),
+    leak("rotation:status", &["rotation:status", "--json"]),
+    leak("rotation:run", &["rotation:run", "production/GENERATED", "--json"]),
+    leak("rotation:run", &["rotation:run", "production/HOOKED", "--json"]),
+    leak("rotation:run", &["rotation:run", "--due", "--json"]),
+    leak("rotation:cancel", &["rotation:cancel", "production/BEGUN"]),
     leak("secrets:adopt", &["secrets:adopt", "production/A", "--yes"]),
     leak("secrets:grant-access", &["grant-access", "production/A", "--user", "ci", "--duration", "1h"]),
     leak("secrets:revoke-access", &["revoke-access", "production/A", "--user", "ci"]),
+    leak("trust:hook", &["trust:hook", "ops/hook"]),
     leak("trust:branch", &["trust:branch", "main"]),
     leak("trust:rewrite", &["trust:rewrite", "HEAD", "--yes"]),
     Leak { hands_on: true, ..leak("exec", &["exec", "--env", "production", "--", "true"]) },
@@ -132,6 +139,19 @@ const LEAKS: [Leak; 84] = [
 
 /// An editor as careless as any: it leaves copies beside the file and among temporary files.
 const EDITOR: &str = "f() { cp \"$1\" \"$1~\"; cp \"$1\" \"$TMPDIR/.swp\"; printf ' edited' >> \"$1\"; }; f";
+
+/// A hook as careless as any: it complains of all that it gets.
+const HOOK: &str = r#"#!/bin/sh
+read -r input
+echo "cannot use $input" >&2
+case $input in
+*'"step":"create"'*)
+    value=${input#*'"current":{"value":"'}
+    echo "{\"value\": \"${value%%\"*} again\"}"
+    ;;
+*'"step":"set"'*) [ ! -e "$HOME/.fails" ] ;;
+esac
+"#;
 
 /// Where every command starts, and the private key that is known only by a variable.
 struct Start {
@@ -156,15 +176,35 @@ impl Start {
                 vec!["update", "production/A", "-"],
                 vec!["create", "production/OLD", "-"],
                 vec!["delete", "production/OLD"],
-                vec!["members:add-machine", "ci", "--roles", "admins", "--yes"],
             ] {
-                let value = format!("{CANARY} {}", arguments.len());
-                let mut command = start.command(&start.world, &arguments);
-                assert_eq!(World::run_command(command_of(&mut command), value.as_bytes()).code, 0, "{arguments:?}");
+                start.run(&arguments, 0);
             }
+            start.begin_rotations();
+            start.run(&["members:add-machine", "ci", "--roles", "admins", "--yes"], 0);
         }
         start.write_documents();
         start
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) {
+        let value = format!("{CANARY} {}", arguments.len());
+        let mut command = self.command(&self.world, arguments);
+        assert_eq!(World::run_command(command_of(&mut command), value.as_bytes()).code, code, "{arguments:?}");
+    }
+
+    /// Secrets that a generator and a hook rotate, and one whose rotation has stopped midway.
+    fn begin_rotations(&self) {
+        fs::create_dir(self.world.project.join("ops")).unwrap();
+        fs::write(self.world.project.join("ops/hook"), HOOK).unwrap();
+        self.run(&["trust:hook", "ops/hook"], 0);
+        for (name, way) in [("GENERATED", "--generate"), ("HOOKED", "--hook=ops/hook"), ("BEGUN", "--hook=ops/hook")] {
+            self.run(&["create", &format!("production/{name}"), "-"], 0);
+            self.run(&["rotation:set", name, "--period", "30d", "--notify-before", "30d", way], 0);
+        }
+        let fails = self.world.home.join(".fails");
+        fs::write(&fails, "").unwrap();
+        self.run(&["rotation:run", "BEGUN"], 1);
+        fs::remove_file(&fails).unwrap();
     }
 
     fn write_documents(&self) {

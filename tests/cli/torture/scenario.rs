@@ -23,6 +23,8 @@ pub struct Scenario {
     pub makes_store: bool,
     /// Whether it does much the same as another scenario.
     pub is_variant: bool,
+    /// Brings the start to a state between the old and the new, for a command of several commits; what is begun goes on from there.
+    pub between: Option<fn(&World)>,
 }
 
 const fn scenario(
@@ -31,7 +33,7 @@ const fn scenario(
     secrets: &'static [&'static str],
     prepare: fn(&World),
 ) -> Scenario {
-    Scenario { name, arguments, store: &[], secrets, prepare, makes_store: false, is_variant: false }
+    Scenario { name, arguments, store: &[], secrets, prepare, makes_store: false, is_variant: false, between: None }
 }
 
 const fn variant(
@@ -44,7 +46,7 @@ const fn variant(
 }
 
 /// Every scenario. A new command that writes gets its line here.
-pub const SCENARIOS: [Scenario; 21] = [
+pub const SCENARIOS: [Scenario; 24] = [
     scenario("create", &["create", "production/NEW", "-"], &["production/NEW"], nothing),
     scenario("update", &["update", "production/A", "-"], &["production/A"], one_version),
     scenario("rename", &["rename", "production/A", "staging/deep/B"], &["production/A", "staging/deep/B"], one_version),
@@ -53,6 +55,12 @@ pub const SCENARIOS: [Scenario; 21] = [
     scenario("edit", &["edit", "production/A"], &["production/A"], one_version),
     Scenario { makes_store: true, ..scenario("init", &["init"], &[], nothing) },
     Scenario { makes_store: true, ..variant("init-unborn", &["init"], &[], no_commits) },
+    Scenario {
+        between: Some(begun),
+        ..scenario("rotate-by-hook", &["rotation:run", "production/A"], &["production/A"], hooked)
+    },
+    variant("rotate-by-generator", &["rotation:run", "production/A"], &["production/A"], generated),
+    variant("rotate-cancel", &["rotation:cancel", "production/A"], &["production/A"], under_way),
     variant("copy", &["copy", "production/A", "staging/C"], &["production/A", "staging/C"], one_version),
     variant("revert", &["revert", "HEAD"], &["production/A"], two_versions),
     variant("restore", &["restore", "production/A"], &["production/A"], deleted),
@@ -81,6 +89,40 @@ const MANY: usize = 200;
 const SOME_OF_MANY: [&str; 3] = ["production/S0", "production/S100", "production/S199"];
 
 fn nothing(_: &World) {}
+
+/// A hook that touches no file, and fails where `.fails` lies in the home.
+const HOOK: &str = r#"#!/bin/sh
+read -r input
+case $input in
+*'"step":"create"'*) echo '{"value": "made by a hook"}' ;;
+*'"step":"set"'*) [ ! -e "$HOME/.fails" ] ;;
+esac
+"#;
+
+fn hooked(world: &World) {
+    one_version(world);
+    fs::write(world.project.join("hook"), HOOK).unwrap();
+    world.sh("git add hook; git commit -q -m 'A hook' -- hook");
+    world.ok(&["trust:hook", "hook"]);
+    world.ok(&["rotation:set", "production/A", "--period", "30d", "--hook", "hook"]);
+}
+
+fn begun(world: &World) {
+    let fails = world.home.join(".fails");
+    fs::write(&fails, "").unwrap();
+    assert_eq!(world.run(&["rotation:run", "production/A"]).code, 1);
+    fs::remove_file(&fails).unwrap();
+}
+
+fn under_way(world: &World) {
+    hooked(world);
+    begun(world);
+}
+
+fn generated(world: &World) {
+    one_version(world);
+    world.ok(&["rotation:set", "production/A", "--period", "30d", "--generate"]);
+}
 
 fn one_version(world: &World) {
     world.ok_with(&["create", "production/A", "-"], format!("{CANARY} one").as_bytes());
@@ -193,7 +235,10 @@ impl Scenario {
             view += &said(&["verify"]);
         }
         for secret in self.secrets {
-            view += &said(&[self.store, &["get", secret]].concat());
+            // What was generated is never the same twice.
+            let read = said(&[self.store, &["get", secret]].concat());
+            let ours = read.contains(CANARY) || read.starts_with(&format!("{:?}: 3", ["get", secret]));
+            view += if ours { &read } else { "another value\n" };
             let versions = world.run(&[self.store, &["versions", secret, "--json"]].concat()).out;
             let versions: serde_json::Value = serde_json::from_str(&versions).unwrap_or_default();
             let numbers = versions["versions"].as_array().into_iter().flatten();
@@ -339,7 +384,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
             collect(root, &path, found);
         }
         let known = ["clone-id", "lock", "audit"].contains(&name.as_str())
-            || ["history-", "list-"].iter().any(|start| name.starts_with(start));
+            || ["history-", "list-", "rotation-"].iter().any(|start| name.starts_with(start));
         let odd = name.ends_with(".lock")
             || [".vsecure-", ".tmp", "tmp_", "streamed_", "pack_git2_"].iter().any(|start| name.starts_with(start))
             || folder.ends_with(".git/vsecure") && !known

@@ -9,6 +9,7 @@ mod epochs;
 mod logs;
 mod moved;
 mod parents;
+mod pending;
 mod policies;
 mod requests;
 mod sign;
@@ -49,6 +50,7 @@ fn all(base: &Base) -> Vec<Case> {
         signatures::cases(base),
         documents::cases(base),
         values::cases(base),
+        pending::cases(base),
         policies::cases(base),
         epochs::cases(base),
         parents::cases(base),
@@ -197,9 +199,16 @@ fn judge(case: &Case, base: &Base, world: &World) -> (Vec<String>, Duration) {
         }
     }
     // What is found is in a report of its own; how much it ends the command with depends on whether anything could be looked at.
-    let code = run(world, base, &["verify"]).code;
-    if case.vector.refused_by.contains("verify") != [6, 8].contains(&code) {
-        wrong.push(format!("verify ends with {code}"));
+    let verified = run(world, base, &["verify", "--json"]);
+    if case.vector.refused_by.contains("verify") != [6, 8].contains(&verified.code) {
+        wrong.push(format!("verify ends with {}", verified.code));
+    }
+    if !case.vector.kind.is_empty() && case.vector.refused_by.iter().eq(["verify"]) {
+        let found: serde_json::Value = serde_json::from_str(&verified.out).unwrap_or_default();
+        let rules: Vec<_> = found["findings"].as_array().into_iter().flatten().map(|it| it["rule"].as_str()).collect();
+        if rules != [Some(case.vector.kind.as_str())] {
+            wrong.push(format!("verify finds {rules:?}, not {}", case.vector.kind));
+        }
     }
     if state(world) != before {
         let after = state(world);

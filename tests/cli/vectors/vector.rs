@@ -12,6 +12,7 @@ use super::folder;
 
 pub const SIDECAR: &str = "secrets/production/A.yaml";
 pub const VALUE: &str = "secrets/production/A.age";
+pub const PENDING: &str = "secrets/production/A.next.age";
 pub const POLICY: &str = "policy/000001.yaml";
 
 /// The file `vector.json`. Paths are the store's; what is stored beside it in `store/` is laid over the good store first.
@@ -137,6 +138,11 @@ impl Case {
     pub fn by(mut self, commands: &[&str]) -> Self {
         self.vector.refused_by = commands.iter().chain(&["verify"]).map(|command| (*command).to_owned()).collect();
         self
+    }
+
+    /// Found by `verify` alone: it is about nothing that the others look at.
+    pub fn by_verify(self) -> Self {
+        self.by(&[]).exit(8)
     }
 
     /// Not found by `verify` either: that takes a key.

@@ -5,6 +5,7 @@ mod audit;
 mod members;
 mod policy;
 mod programs;
+mod rotation;
 mod secrets;
 mod trust;
 mod values;
@@ -28,6 +29,10 @@ pub use policy::{ApplyArgs, PolicyCommand, PolicyDiffArgs};
 pub use programs::{
     ExecArgs, ExportArgs, ExportFormat, FromArgs, ImportArgs, ImportFormat, InjectArgs, NamingArgs, PickArgs,
     ProgramsCommand, ScanArgs,
+};
+pub use rotation::{
+    RotationCancelArgs, RotationCommand, RotationFailOn, RotationRunArgs, RotationSetArgs, RotationStatusArgs,
+    ScheduleArgs,
 };
 pub use secrets::{
     CopyArgs, CreateArgs, DeleteArgs, DescribeArgs, DiffArgs, EditArgs, ExpiryArgs, FailOn, GetArgs, ListArgs,
@@ -145,7 +150,7 @@ pub enum Command {
                       pbpaste | vsecure create TEMP_TOKEN --expires-in 30d"
     )]
     Create(CreateArgs),
-    /// Change a secret's value, tags, metadata or expiry
+    /// Change a secret's value, tags, metadata, expiry or rotation
     #[command(
         name = "secrets:update",
         after_help = "Examples:\n  vsecure secrets:update API_KEY --generate\n  \
@@ -205,6 +210,8 @@ pub enum Command {
     /// Edit a value in your editor
     #[command(name = "secrets:edit", after_help = "Example:\n  EDITOR=nano vsecure secrets:edit APP_CONFIG")]
     Edit(EditArgs),
+    #[command(flatten)]
+    Rotation(RotationCommand),
     #[command(flatten)]
     Sharing(SharingCommand),
     /// Show who changed and who read what

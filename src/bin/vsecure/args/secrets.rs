@@ -10,6 +10,7 @@ use vsecure::model::{Environment, MetadataKey, Pattern, SecretName, Span, Tag, T
 use vsecure::vault::VersionSpec;
 
 use super::WriteArgs;
+use super::rotation::ScheduleArgs;
 use super::values::{Assignment, SecretArg};
 
 /// Which secret is meant.
@@ -76,6 +77,8 @@ pub struct CreateArgs {
     #[command(flatten)]
     pub expiry: ExpiryArgs,
     #[command(flatten)]
+    pub schedule: ScheduleArgs,
+    #[command(flatten)]
     pub write: WriteArgs,
 }
 
@@ -105,6 +108,11 @@ pub struct UpdateArgs {
     /// Remove the expiry
     #[arg(long, conflicts_with_all = ["expires_in", "expires_at"], help_heading = "Description")]
     pub no_expiry: bool,
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
+    /// No rotation from now on
+    #[arg(long, conflicts_with = "rotate_every", help_heading = "Description")]
+    pub no_rotation: bool,
     /// Refuse when another version is current
     #[arg(long, value_name = "N", help_heading = "Commit")]
     pub if_version: Option<Version>,

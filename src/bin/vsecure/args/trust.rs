@@ -1,6 +1,7 @@
 //! The arguments of `trust` and `trust:*`.
 
 use clap::{Args, Subcommand};
+use vsecure::model::{Digest, HookPath};
 
 #[derive(Subcommand, Debug)]
 pub enum TrustCommand {
@@ -19,6 +20,13 @@ pub enum TrustCommand {
         after_help = "Example:\n  vsecure trust:rewrite 4f2a1c9   # the branch's new tip, once you know who rewrote it and why"
     )]
     Rewrite(TrustRewriteArgs),
+    /// Let a program of this repository run as a hook, with the content that it has now and no other
+    #[command(
+        name = "trust:hook",
+        after_help = "Examples:\n  vsecure trust:hook ops/rotate-db.sh   # once you have read it\n  \
+                      vsecure trust:hook ops/rotate-db.sh --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08   # in CI"
+    )]
+    Hook(TrustHookArgs),
 }
 
 #[derive(Args, Debug)]
@@ -33,6 +41,16 @@ pub struct TrustBranchArgs {
     /// A remote branch: origin/main, or its full name
     #[arg(value_name = "REF")]
     pub reference: String,
+}
+
+#[derive(Args, Debug)]
+pub struct TrustHookArgs {
+    /// Its path from the work tree's root: ops/rotate-db.sh
+    #[arg(value_name = "PROGRAM")]
+    pub program: HookPath,
+    /// The SHA-256 that its content must have
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Digest>,
 }
 
 #[derive(Args, Debug)]

@@ -20,13 +20,11 @@ use vsecure::model::SecretPath;
 use super::pick::{self, Chosen, Filled};
 use crate::app::App;
 use crate::args::ExecArgs;
-use crate::context::inherited;
+use crate::context::{inherited, is_identity};
 
 use crate::report::{CommandError, NothingStarted};
 use crate::scratch::Scratch;
 
-/// What a program sees of ours only when it is said so.
-const IDENTITY: [&str; 3] = ["VSECURE_IDENTITY", "VSECURE_IDENTITY_KEY", "VSECURE_IDENTITY_COMMAND"];
 /// What passes into a pristine environment, with `LC_…`.
 const PRISTINE: [&str; 10] = ["PATH", "HOME", "TERM", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR"];
 
@@ -51,9 +49,8 @@ fn prepare(app: &App, args: ExecArgs) -> anyhow::Result<(Command, Option<Scratch
     let mut command = Command::new(words.next().unwrap_or_default());
     command.args(words).env_clear();
     let passes = |name: &OsStr| {
-        let ours = IDENTITY.iter().any(|it| name == *it);
         let basic = PRISTINE.iter().any(|it| name == *it) || name.as_encoded_bytes().starts_with(b"LC_");
-        if ours { args.keep_identity } else { !args.pristine || basic }
+        if is_identity(name) { args.keep_identity } else { !args.pristine || basic }
     };
     command.envs(inherited().filter(|(name, _)| passes(name)));
     if !args.files {

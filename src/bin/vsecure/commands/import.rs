@@ -292,6 +292,7 @@ fn incoming(
             tags: item.tags.into_iter().chain(args.tags.iter().cloned()).collect(),
             metadata: item.metadata.into_iter().chain(said).collect(),
             expires_at: item.expires_at,
+            rotation: None,
         };
         let existing = if item.goes_on { Existing::Update } else { existing };
         requests.push(Incoming { create, dates: item.dates, existing });

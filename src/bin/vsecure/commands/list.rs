@@ -5,6 +5,7 @@ use vsecure::format::escape;
 use vsecure::model::{Sidecar, Timestamp};
 use vsecure::vault::{Entry, Listing, Selection};
 
+use super::rotation::made_by;
 use crate::app::App;
 use crate::args::{DescribeArgs, ListArgs};
 use crate::output::sidecar_json;
@@ -90,6 +91,15 @@ fn lines(sidecar: &Sidecar) -> Vec<(String, String)> {
     ];
     lines.extend(sidecar.metadata.iter().map(|(key, value)| line("metadata", format!("{key}={value}"))));
     lines.extend(sidecar.recipients.iter().map(|it| line("reader", format!("{}  {}", it.member, it.key))));
+    lines.extend(sidecar.rotated_by().zip(sidecar.due_at()).map(|(rotation, due)| {
+        line("rotation", format!("every {}, by {}, due at {due}", rotation.period, made_by(rotation)))
+    }));
+    lines.extend(
+        sidecar
+            .next
+            .iter()
+            .map(|next| line("pending", format!("{}, made by {} at {}", next.version, next.author, next.created_at))),
+    );
     lines.extend(sidecar.source.iter().map(|source| line("source", source.path.to_string())));
     lines
 }

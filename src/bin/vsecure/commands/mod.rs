@@ -25,6 +25,7 @@ mod overview;
 mod person;
 mod pick;
 mod policy;
+mod rotation;
 mod scan;
 mod settle;
 mod share;
@@ -57,6 +58,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Programs(ProgramsCommand::Inject(args)) => inject::run(&app, &args),
         Command::Programs(ProgramsCommand::Scan(args)) => scan::run(&app, args),
         Command::Programs(ProgramsCommand::Import(args)) => import::run(&app, args),
+        Command::Rotation(command) => rotation::run(&app, command),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
         Command::Revert(args) => write::revert(&app, &args),

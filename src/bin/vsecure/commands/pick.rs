@@ -6,6 +6,7 @@ use vsecure::format::{Naming, Variable, demand_shell_names, steers_programs, var
 use vsecure::model::{Environment, SecretPath};
 use vsecure::vault::{Picked, Release, Released, Selection, Vault};
 
+use super::rotation;
 use crate::app::App;
 use crate::args::{NamingArgs, PickArgs};
 use crate::report::CommandError;
@@ -88,6 +89,9 @@ pub fn fill(
     }
     for sidecar in readings.iter().map(|reading| &reading.sidecar) {
         app.warn_if_expired(sidecar);
+        if let Some(line) = rotation::notice(sidecar, app.context.now) {
+            app.output.warn(&line);
+        }
     }
     let filled = chosen.variables.into_iter().filter_map(|Variable { name, path, .. }| {
         let reading = readings.iter().find(|reading| reading.sidecar.path == path)?;

@@ -28,7 +28,10 @@ pub fn run(app: &App, args: ScanArgs) -> anyhow::Result<()> {
     };
     let picked = vault.pick(&environments, &selection)?;
     // Whoever looks can look only for what they may know.
-    let released = vault.release(picked, Release { action: Action::Accessed, only_readable: true })?;
+    let pending = vault.release_pending(&picked, Action::Accessed)?;
+    let mut released = vault.release(picked, Release { action: Action::Accessed, only_readable: true })?;
+    // What a rotation is about to make current must not lie about either.
+    released.readings.extend(pending);
     let scan = vault.scan(&released.readings, &haystack)?;
     app.tell_notices(&vault);
     for path in &released.skipped {

@@ -5,6 +5,7 @@ use vsecure::format::escape;
 use vsecure::model::SecretPath;
 use vsecure::vault::{Status, Trust, Vault};
 
+use super::rotation;
 use crate::app::App;
 use crate::report::told;
 
@@ -36,10 +37,22 @@ pub fn run(app: &App) -> anyhow::Result<()> {
             line(label, texts(paths).join(", "))?;
         }
     }
+    for state in ["overdue", "due-soon", "in-progress", "failed"] {
+        let paths = rotating(&status, state);
+        if !paths.is_empty() {
+            line("rotation", format!("{state}: {}", paths.join(", ")))?;
+        }
+    }
     for refused in &status.refused {
         line("REFUSED", told(refused))?;
     }
     Ok(())
+}
+
+/// The secrets whose rotation is in a state.
+fn rotating(status: &Status, state: &str) -> Vec<String> {
+    let there = status.rotations.iter().filter(|entry| rotation::word(entry.state) == state);
+    there.map(|entry| entry.sidecar.path.to_string()).collect()
 }
 
 fn texts(paths: &[SecretPath]) -> Vec<String> {
@@ -70,6 +83,12 @@ fn status_json(status: &Status) -> Value {
         "expired": texts(&status.expired),
         "expiring": texts(&status.expiring),
         "uncommitted": texts(&status.uncommitted),
+        "rotation": {
+            "due_soon": rotating(status, "due-soon"),
+            "overdue": rotating(status, "overdue"),
+            "in_progress": rotating(status, "in-progress"),
+            "failed": rotating(status, "failed"),
+        },
         "refused": status.refused.iter().map(|error| told(error)).collect::<Vec<_>>(),
     })
 }

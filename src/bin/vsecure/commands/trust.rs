@@ -1,4 +1,4 @@
-//! `trust`, `trust:branch` and `trust:rewrite`: what this machine knows of a store beside the repository itself.
+//! `trust`, `trust:branch`, `trust:rewrite` and `trust:hook`: what this machine knows of a store beside the repository itself.
 
 use serde_json::json;
 use vsecure::format::escape;
@@ -21,6 +21,17 @@ pub fn run(app: &App, command: TrustCommand) -> anyhow::Result<()> {
         TrustCommand::Rewrite(args) => {
             let reference = Vault::trust_rewrite(app.vault_options()?, &args.commit)?;
             told_reference(app, &reference, "is taken as it is now")
+        }
+        TrustCommand::Hook(args) => {
+            let vault = app.open()?;
+            let digest = vault.trust_hook(&args.program, args.sha256)?;
+            app.tell_notices(&vault);
+            app.output.say(&format!("{} may run as a hook, as it is now: SHA-256 {digest}", args.program));
+            if app.output.json {
+                let program = args.program.to_string();
+                app.output.value(&json!({ "format": 1, "program": program, "sha256": digest.to_string() }))?;
+            }
+            Ok(())
         }
     }
 }

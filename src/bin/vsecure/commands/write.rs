@@ -1,13 +1,14 @@
 //! The commands that change a secret and need nobody's editor.
 
 use vsecure::crypto::SecretBytes;
-use vsecure::model::{SecretPath, Timestamp};
-use vsecure::vault::{Create, Expiry, Outcome, Update, Vault, VaultError, Writing};
+use vsecure::model::{Rotation, SecretPath, Timestamp};
+use vsecure::vault::{Create, Expiry, Outcome, RotationEdit, Update, Vault, VaultError, Writing};
 
 use super::value;
 use crate::app::App;
 use crate::args::{
-    CopyArgs, CreateArgs, DeleteArgs, ExpiryArgs, NameArgs, RevertArgs, RollbackArgs, UpdateArgs, WriteArgs,
+    CopyArgs, CreateArgs, DeleteArgs, ExpiryArgs, NameArgs, RevertArgs, RollbackArgs, ScheduleArgs, UpdateArgs,
+    WriteArgs,
 };
 
 fn tell(app: &App, vault: &Vault, outcome: &Outcome, write: &WriteArgs) -> anyhow::Result<()> {
@@ -26,6 +27,13 @@ fn expiry(app: &App, args: &ExpiryArgs) -> anyhow::Result<Option<Timestamp>> {
     })
 }
 
+/// A rotation whose new values a person brings.
+fn rotation(args: &ScheduleArgs) -> Option<Rotation> {
+    let by_person =
+        |period| Rotation { enabled: true, period, notify_before: args.notify_before, generator: None, hook: None };
+    args.rotate_every.map(by_person)
+}
+
 pub fn create(app: &App, args: CreateArgs) -> anyhow::Result<()> {
     let vault = app.unlock()?;
     let variable = app.environment_variable()?;
@@ -40,6 +48,7 @@ pub fn create(app: &App, args: CreateArgs) -> anyhow::Result<()> {
         tags: args.tags,
         metadata: args.metadata.into_iter().map(|it| (it.0, it.1)).collect(),
         expires_at: expiry(app, &args.expiry)?,
+        rotation: rotation(&args.schedule),
     };
     let outcome = vault.create(&request, &app.writing(&args.write))?;
     value::print_generated(app, &args.value, Some(&request.value))?;
@@ -60,8 +69,8 @@ pub fn set(app: &App, args: UpdateArgs) -> anyhow::Result<()> {
             if matches!(error.downcast_ref(), Some(VaultError::NotFound { .. } | VaultError::Deleted { .. })) =>
         {
             let tags = args.tags.into_iter().flatten().chain(args.add_tag).collect();
-            let UpdateArgs { name, value, metadata, expiry, write, .. } = args;
-            create(app, CreateArgs { name, value, tags, metadata, expiry, write })
+            let UpdateArgs { name, value, metadata, expiry, schedule, write, .. } = args;
+            create(app, CreateArgs { name, value, tags, metadata, expiry, schedule, write })
         }
         Err(error) => Err(error),
     }
@@ -72,6 +81,8 @@ fn apply_update(app: &App, vault: &Vault, path: SecretPath, args: UpdateArgs) ->
     let other_change = args.tags.is_some()
         || args.no_expiry
         || expires_at.is_some()
+        || args.no_rotation
+        || args.schedule.rotate_every.is_some()
         || !(args.add_tag.is_empty() && args.remove_tag.is_empty())
         || !(args.metadata.is_empty() && args.unset_metadata.is_empty());
     let value = value::value(app, &args.value, &path.to_string(), other_change)?;
@@ -87,6 +98,11 @@ fn apply_update(app: &App, vault: &Vault, path: SecretPath, args: UpdateArgs) ->
             Some(time) => Expiry::At(time),
             None if args.no_expiry => Expiry::Never,
             None => Expiry::Keep,
+        },
+        rotation: match args.schedule.rotate_every {
+            Some(period) => RotationEdit::Schedule { period, notify_before: args.schedule.notify_before },
+            None if args.no_rotation => RotationEdit::Off,
+            None => RotationEdit::Keep,
         },
         if_version: args.if_version,
         force: args.force,
