@@ -106,6 +106,27 @@ impl Store {
         self.head()?.map(|commit| self.tree_of(&commit)).transpose()
     }
 
+    /// Those of `paths` whose files in the work tree, each of at most `max` bytes, are not what `tree` has.
+    ///
+    /// # Errors
+    /// [`StoreError`] when either can't be read.
+    pub fn changed_since<'p>(
+        &self,
+        tree: Option<&Tree<'_>>,
+        paths: &'p [StorePath],
+        max: u64,
+    ) -> Result<Vec<&'p StorePath>, StoreError> {
+        let committed = tree.map_or_else(|| Ok(vec![None; paths.len()]), |tree| tree.blobs(paths))?;
+        let mut changed = Vec::new();
+        for (path, committed) in paths.iter().zip(committed) {
+            let here = self.read(path, max)?.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?;
+            if here != committed.map(|blob| blob.0) {
+                changed.push(path);
+            }
+        }
+        Ok(changed)
+    }
+
     /// The store's files in the commit that `rev` names, in any way git knows.
     ///
     /// # Errors

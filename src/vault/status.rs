@@ -97,25 +97,22 @@ impl Vault {
     }
 
     /// Secrets whose sidecar in the work tree is not the one in HEAD's commit; none without git.
-    fn uncommitted(&self) -> Result<Vec<SecretPath>, VaultError> {
+    pub(super) fn uncommitted(&self) -> Result<Vec<SecretPath>, VaultError> {
         if self.store.git_dir().is_none() {
             return Ok(Vec::new());
         }
-        let limit = MAX_SIDECAR_BYTES as u64;
         let head = self.store.head_tree()?;
         let secrets = layout::place(layout::SECRETS);
         let mut files = self.store.list(&secrets)?.files;
         files.extend(head.as_ref().map(|tree| tree.list(&secrets)).transpose()?.into_iter().flat_map(|it| it.files));
+        files.retain(|file| matches!(layout::classify(file), Ok(layout::Entry::Sidecar(_))));
         files.sort();
         files.dedup();
-        let mut found = Vec::new();
-        for file in files {
-            let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
-            let committed = head.as_ref().map(|tree| tree.read(&file, limit)).transpose()?.flatten();
-            if committed != self.store.read(&file, limit)? {
-                found.push(path);
-            }
-        }
-        Ok(found)
+        let changed = self.store.changed_since(head.as_ref(), &files, MAX_SIDECAR_BYTES as u64)?;
+        let paths = changed.into_iter().filter_map(|file| match layout::classify(file) {
+            Ok(layout::Entry::Sidecar(path)) => Some(path),
+            _ => None,
+        });
+        Ok(paths.collect())
     }
 }

@@ -330,6 +330,7 @@ impl Check<'_> {
         }
         let mut signed = Vec::new();
         let mut names = BTreeSet::new();
+        let present: BTreeSet<&StorePath> = files.iter().collect();
         for file in &files {
             match layout::classify(file) {
                 Ok(layout::Entry::Sidecar(path)) => {
@@ -347,7 +348,7 @@ impl Check<'_> {
                     }
                 }
                 Ok(layout::Entry::Value(path) | layout::Entry::Pending(path))
-                    if !files.contains(&layout::sidecar(&path)) =>
+                    if !present.contains(&layout::sidecar(&path)) =>
                 {
                     self.error(&super::revision::refused(file, Flaw::Unsigned), file.as_str());
                 }
