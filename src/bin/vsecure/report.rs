@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use vsecure::crypto::{IdentityError, IdentityFileError, OpenError};
 use vsecure::format::{ExportError, ImportError, NamingError, PickError, Step, TemplateError, escape};
 use vsecure::model::{NameError, SecretPath, StoreId};
-use vsecure::policy::{EditError, PinError, SignedFlaw};
+use vsecure::policy::{EditError, PinError};
 use vsecure::store::StoreError;
 use vsecure::vault::{Flaw, VaultError};
 
@@ -599,51 +599,69 @@ fn on_missing_version(error: &VaultError) -> Advice {
     advice(NOT_FOUND, help)
 }
 
-/// The secret that `file` belongs to.
-fn path_in(file: &str) -> &str {
-    file.trim_start_matches("secrets/").trim_end_matches(".yaml").trim_end_matches(".age")
+fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
+    advice(
+        INTEGRITY,
+        match flaw {
+            Flaw::LostKey { author } => after_loss(author.as_ref(), file),
+            flaw => remedy(flaw.kind(), file),
+        },
+    )
 }
 
-fn on_flaw(file: &str, flaw: &Flaw) -> Advice {
-    match flaw {
-        Flaw::Signed(SignedFlaw::Reformatted) => advice(
-            INTEGRITY,
-            format!("git checkout -- .vsecure/{file}   brings it back; changes are made with vsecure secrets:update"),
-        ),
-        Flaw::LostKey { author } if file.starts_with("grants/") => advice(
-            INTEGRITY,
+/// Where the store's file `file` lies, as somebody may type it: whoever named it must not have a word in that.
+fn typed(file: &str) -> String {
+    let harmless = file.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    if harmless { format!(".vsecure/{file}") } else { ".vsecure".to_owned() }
+}
+
+/// The secret that `file` belongs to, as somebody may type it.
+fn secret_typed(file: &str) -> Option<String> {
+    let place = typed(file);
+    let path = place.strip_prefix(".vsecure/secrets/")?;
+    Some(path.trim_end_matches(".yaml").trim_end_matches(".age").to_owned())
+}
+
+/// What helps against what was found, by its kind in one word: a flaw's, or a finding's rule.
+pub fn remedy(kind: &str, file: &str) -> String {
+    let (place, secret) = (typed(file), secret_typed(file));
+    let path = secret.as_deref().unwrap_or("PATH");
+    match kind {
+        "reformatted" => {
+            format!("git checkout -- {place}   brings it back; changes are made with vsecure secrets:update")
+        }
+        "lost-key" => after_loss("its author", file),
+        "no-right" | "foreign-key" | "unsigned" | "replayed" if secret.is_some() && !file.ends_with(".next.age") => {
             format!(
-                "ask {author} whether they gave this grant: if so, vsecure secrets:grant-access gives it anew; if not, git log -- .vsecure/{file} shows who did"
-            ),
-        ),
-        Flaw::LostKey { author } => {
-            let path = path_in(file);
-            advice(
-                INTEGRITY,
-                format!(
-                    "ask {author} whether they made this change: if so, vsecure secrets:adopt {path} signs for it anew; if not, git log -- .vsecure/{file} shows who did, and git checkout COMMIT -- brings a good state back"
-                ),
+                "git log -- {place} shows who did that; if it is right, somebody who may write signs for it: vsecure secrets:adopt {path}"
             )
         }
-        Flaw::NoRight { .. } | Flaw::ForeignKey { .. } | Flaw::Unsigned | Flaw::Replayed { .. }
-            if !file.ends_with(".next.age") =>
-        {
-            let path = path_in(file);
-            advice(
-                INTEGRITY,
-                format!(
-                    "git log -- .vsecure/{file} shows who did that; if it is right, somebody who may write signs for it: vsecure secrets:adopt {path}"
-                ),
-            )
+        "line-endings" | "attributes" => "restore .vsecure/.gitattributes, then check the store out again".to_owned(),
+        "case-twin" => format!("vsecure rename {path} NEW_NAME   gives it a name of its own"),
+        "unknown-environment" => format!("vsecure env:add ENV   makes it one; vsecure delete {path}   gives it up"),
+        "unknown-file" => "look at it, and rotate what it holds; if nobody needs it: git rm".to_owned(),
+        "reader-missing" | "reader-surplus" => {
+            format!("vsecure rekey {path}   by somebody who may read and write it")
         }
-        Flaw::Signed(SignedFlaw::Signature(vsecure::crypto::SignedDocumentError::LineEndings)) => {
-            advice(INTEGRITY, "restore .vsecure/.gitattributes, then check the store out again")
+        "grant-overdue" => "vsecure access:expire   encrypts without that key; then rotate the value".to_owned(),
+        "policy-behind" => {
+            "merge or rebase onto the trusted branch; vsecure policy:rebase   where they parted".to_owned()
         }
-        _ => advice(
-            INTEGRITY,
-            format!(
-                "nothing of it was used; git log -- .vsecure/{file} shows who changed it, git checkout COMMIT -- brings a good state back"
-            ),
+        _ => format!(
+            "nothing of it was used; git log -- {place} shows who changed it, git checkout COMMIT -- brings a good state back"
+        ),
+    }
+}
+
+/// What helps against a file that a key signed whose owner has lost it.
+fn after_loss(author: &str, file: &str) -> String {
+    let place = typed(file);
+    match secret_typed(file) {
+        None => format!(
+            "ask {author} whether they gave this grant: if so, vsecure secrets:grant-access gives it anew; if not, git log -- {place} shows who did"
+        ),
+        Some(path) => format!(
+            "ask {author} whether they made this change: if so, vsecure secrets:adopt {path} signs for it anew; if not, git log -- {place} shows who did, and git checkout COMMIT -- brings a good state back"
         ),
     }
 }
