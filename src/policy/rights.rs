@@ -48,7 +48,13 @@ impl<'a> Rights<'a> {
     #[must_use]
     pub fn by_name(&self, member: &MemberName, action: Action, path: &SecretPath) -> Option<&'a Principal> {
         let (_, rule) = self.deciding_rule(path)?;
-        let among = |list: &'a [Principal]| list.iter().find(|principal| self.is_meant(member, principal));
+        self.by_name_in(rule, member, action)
+    }
+
+    /// The name in `rule` that lets `member` do `action`, where it is the rule that decides.
+    #[must_use]
+    pub fn by_name_in<'r>(&self, rule: &'r Rule, member: &MemberName, action: Action) -> Option<&'r Principal> {
+        let among = |list: &'r [Principal]| list.iter().find(|principal| self.is_meant(member, principal));
         match action {
             Action::Read => among(&rule.read),
             Action::Write => among(&rule.write),

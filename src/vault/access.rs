@@ -82,7 +82,8 @@ pub struct Reasons {
     pub admins: Vec<MemberName>,
 }
 
-const ACTIONS: [Action; 4] = [Action::Read, Action::Write, Action::Delete, Action::Grant];
+/// All there are.
+pub(super) const ACTIONS: [Action; 4] = [Action::Read, Action::Write, Action::Delete, Action::Grant];
 
 impl Vault {
     /// The policy in force.

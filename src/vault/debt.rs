@@ -55,10 +55,15 @@ impl Vault {
     /// [`VaultError`] when the store can't be read.
     pub fn debts(&self) -> Result<(Vec<Debt>, Vec<VaultError>), VaultError> {
         let (signed, refused) = self.verified_all()?;
+        let living = signed.into_iter().map(|signed| signed.sidecar).filter(|sidecar| !sidecar.is_tombstone());
+        Ok((self.debts_of(living.collect())?, refused))
+    }
+
+    /// Those of `living` that have a debt.
+    pub(super) fn debts_of(&self, living: Vec<Sidecar>) -> Result<Vec<Debt>, VaultError> {
         let grants = self.grants_in_force()?;
         let policies = self.policies()?;
-        let living = signed.into_iter().map(|signed| signed.sidecar).filter(|sidecar| !sidecar.is_tombstone());
-        let debts = living.filter_map(|sidecar| {
+        let debts = living.into_iter().filter_map(|sidecar| {
             let holders = holders_in_debt(self.authority.policy(), &sidecar, &grants);
             let debtors: Vec<Debtor> = holders
                 .into_iter()
@@ -71,7 +76,7 @@ impl Vault {
             let acknowledged = sidecar.acknowledged.as_ref().is_some_and(|it| it.until > self.options.now);
             (!debtors.is_empty()).then_some(Debt { sidecar, debtors, acknowledged })
         });
-        Ok((debts.collect(), refused))
+        Ok(debts.collect())
     }
 
     /// Takes note of a secret's debt until a day. It is not cleared by that.

@@ -17,6 +17,7 @@ mod access;
 mod lists;
 mod model;
 mod reads;
+mod report;
 mod trusted;
 
 struct World {
