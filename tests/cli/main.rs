@@ -32,6 +32,7 @@ mod interop;
 mod members;
 mod moving;
 mod output;
+mod page;
 mod policy;
 mod projects;
 mod refusals;

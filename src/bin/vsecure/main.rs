@@ -9,6 +9,7 @@ mod editor;
 mod hook;
 mod invocation;
 mod output;
+mod page;
 mod progress;
 mod prompt;
 mod reference;

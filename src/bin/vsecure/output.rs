@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 use vsecure::format::{escape, escape_json, escape_lines};
-use vsecure::model::{Change, Rotation, Sidecar};
+use vsecure::model::{Change, Rotation, Sidecar, Timestamp};
 use vsecure::vault::Outcome;
 
 /// Where output goes, and in what form.
@@ -120,6 +120,11 @@ impl Output {
         let secrets: Vec<Value> = outcomes.iter().map(|outcome| outcome_json(outcome, dry_run)).collect();
         self.value(&json!({ "format": 1, "secrets": secrets }))
     }
+}
+
+/// A moment's day.
+pub fn day(time: Timestamp) -> String {
+    time.to_string().chars().take(10).collect()
 }
 
 fn note(text: &str) {

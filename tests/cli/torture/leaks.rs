@@ -43,7 +43,7 @@ const TEMPLATE: &str = "../home/template";
 const PASSAGE: &str = "../home/passage";
 
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 91] = [
+const LEAKS: [Leak; 93] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -80,6 +80,8 @@ const LEAKS: [Leak; 91] = [
     leak("audit:push", &["audit:push"]),
     leak("audit:fetch", &["audit:fetch"]),
     leak("doctor", &["doctor"]),
+    leak("report", &["report", "--html", "report.html"]),
+    leak("report", &["report", "--json"]),
     leak("revert", &["revert", "HEAD"]),
     leak("verify", &["verify", "HEAD"]),
     leak("access:acknowledge", &["access:acknowledge", "production/A", "--reason", "x", "--until", "2099-01-01"]),

@@ -39,7 +39,7 @@ pub use secrets::{
     NameArgs, NamesArgs, RollbackArgs, UpdateArgs, ValueArgs, VersionsArgs,
 };
 pub use trust::{TrustArgs, TrustCommand};
-pub use verify::{RevertArgs, VerifyArgs};
+pub use verify::{ReportArgs, RevertArgs, VerifyArgs};
 
 /// Keep a team's secrets in the git repository they belong to: age files, signed, versioned, reviewable.
 #[derive(Parser, Debug)]
@@ -124,6 +124,12 @@ pub enum Command {
                       vsecure verify v1.0..HEAD"
     )]
     Verify(VerifyArgs),
+    /// Say who can do what, what falls due, who knows too much and what is wrong, as a page or as JSON; no key is needed
+    #[command(
+        after_help = "Examples:\n  vsecure report\n  vsecure report --html report.html\n  vsecure report --html - --env production > production.html\n  \
+                      vsecure report --json\n\nNo value is in it. It names secrets, people and what is open: give it to those who may know that."
+    )]
+    Report(ReportArgs),
     /// Take back what a commit did to secrets, as new revisions
     #[command(after_help = "Example:\n  vsecure revert HEAD~1 -m \"Undo the import\"")]
     Revert(RevertArgs),

@@ -1,8 +1,11 @@
-//! Arguments of `verify` and `revert`.
+//! Arguments of `verify`, `report` and `revert`.
+
+use std::path::PathBuf;
 
 use clap::Args;
+use vsecure::model::Environment;
 
-use super::WriteArgs;
+use super::{NamesArgs, WriteArgs};
 
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
@@ -18,6 +21,21 @@ pub struct VerifyArgs {
     /// Print the findings as SARIF 2.1.0, for code scanning
     #[arg(long)]
     pub sarif: bool,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// Write it as a page for browsers and printers to this file, with mode 0600; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "html")]
+    pub force: bool,
+    /// Only secrets of this environment
+    #[arg(long, short, value_name = "ENV", help_heading = "Which secrets")]
+    pub env: Option<Environment>,
+    #[command(flatten)]
+    pub names: NamesArgs,
 }
 
 #[derive(Args, Debug)]

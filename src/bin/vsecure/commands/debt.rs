@@ -66,7 +66,7 @@ fn debtor_text(debtor: &Debtor) -> String {
 }
 
 /// A debt for programs.
-fn debt_json(debt: &Debt) -> Value {
+pub fn debt_json(debt: &Debt) -> Value {
     let debtors = debt.debtors.iter().map(|debtor| {
         let mut all = holder_json(&debtor.holder);
         if let Value::Object(map) = &mut all {

@@ -29,7 +29,7 @@ pub fn run(app: &App, args: ExportArgs) -> anyhow::Result<()> {
     let text = export(form, &entries, &manifest, &delimiter()?)?;
     let masks = if form == Form::GithubEnv { Some(github_masks(&entries)?) } else { None };
     match (&args.output, &masks) {
-        (Some(path), _) => write_file(path, &text, args.force)?,
+        (Some(path), _) => write_file(path, text.as_bytes(), args.force)?,
         (None, Some(_)) => append_to_github(app, &text)?,
         (None, None) => app.output.bytes(text.as_bytes())?,
     }
@@ -70,8 +70,8 @@ pub fn demand_new(output: Option<&Path>, force: bool) -> Result<(), CommandError
 ///
 /// # Errors
 /// When it exists, or can't be written.
-pub fn write_file(path: &Path, text: &SecretBytes, force: bool) -> anyhow::Result<()> {
-    let written = if force { private::replace(path, text.as_bytes()) } else { private::create(path, text.as_bytes()) };
+pub fn write_file(path: &Path, text: &[u8], force: bool) -> anyhow::Result<()> {
+    let written = if force { private::replace(path, text) } else { private::create(path, text) };
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(CommandError::OutputExists { path: path.to_owned() }.into())

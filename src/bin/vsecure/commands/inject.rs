@@ -37,7 +37,7 @@ pub fn run(app: &App, args: &InjectArgs) -> anyhow::Result<()> {
     };
     let text = filled(&pieces, value)?;
     match &args.output {
-        Some(path) => write_file(path, &text, args.force),
+        Some(path) => write_file(path, text.as_bytes(), args.force),
         None => Ok(app.output.bytes(text.as_bytes())?),
     }
 }

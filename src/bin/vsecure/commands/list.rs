@@ -8,7 +8,7 @@ use vsecure::vault::{Entry, Listing, Selection};
 use super::rotation::made_by;
 use crate::app::App;
 use crate::args::{DescribeArgs, ListArgs};
-use crate::output::sidecar_json;
+use crate::output::{day, sidecar_json};
 use crate::report::{CommandError, told};
 
 pub fn list(app: &App, args: ListArgs) -> anyhow::Result<()> {
@@ -43,10 +43,6 @@ pub fn list(app: &App, args: ListArgs) -> anyhow::Result<()> {
         app.output.warn(&told(error));
     }
     if refused.is_empty() { Ok(()) } else { Err(CommandError::Refused { count: refused.len() }.into()) }
-}
-
-fn day(time: Timestamp) -> String {
-    time.to_string().chars().take(10).collect()
 }
 
 fn row(now: Timestamp, entry: &Entry) -> Vec<String> {

@@ -25,6 +25,7 @@ mod overview;
 mod person;
 mod pick;
 mod policy;
+mod report;
 mod rotation;
 mod scan;
 mod settle;
@@ -61,6 +62,7 @@ pub fn run(app: App, command: Option<Command>) -> anyhow::Result<()> {
         Command::Rotation(command) => rotation::run(&app, command),
         Command::Trust(command) => trust::run(&app, command),
         Command::Verify(args) => verify::run(&app, &args),
+        Command::Report(args) => report::run(&app, args),
         Command::Revert(args) => write::revert(&app, &args),
         Command::Doctor => doctor::run(&app),
         Command::AuditLogs(args) => audit::logs(&app, args),

@@ -143,7 +143,7 @@ pub fn grant_json(grant: &Grant) -> Value {
 }
 
 /// A grant for programs, and how it stands.
-fn entry_json(entry: &GrantEntry) -> Value {
+pub fn entry_json(entry: &GrantEntry) -> Value {
     let mut all = grant_json(&entry.grant);
     if let Value::Object(map) = &mut all {
         map.insert("in_force".to_owned(), entry.in_force.into());

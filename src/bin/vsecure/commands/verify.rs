@@ -74,7 +74,7 @@ fn tell(app: &App, found: &Verification) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn verification_json(found: &Verification) -> Value {
+pub fn verification_json(found: &Verification) -> Value {
     json!({
         "format": 1,
         "findings": found.findings.iter().map(finding_json).collect::<Vec<_>>(),
