@@ -189,6 +189,10 @@ fn the_scan_refuses_each_kind_of_wrong_header() {
     check(&format!("{ctx}{ctx}{x25519}"), HeaderError::BadContext);
     check(&format!("{x25519}{ctx}"), HeaderError::BadContext);
     check(&format!("-> vsecure/ctx-v1 AAAA\n\n{x25519}"), HeaderError::BadContext);
+    // What says the right place in another stanza, and leaves the context to say something else.
+    check(&format!("-> X25519 {}\n\n{ctx}", context("a/B", 1).argument()), HeaderError::BadContext);
+    let long_mac = format!("age-encryption.org/v1\n{ctx}{x25519}--- {}\n", "A".repeat(44));
+    assert_eq!(scan(long_mac.as_bytes(), &holder), Err(HeaderError::Malformed));
     check(&format!("-> vsecure/ctx-v1 {}\nAA\n{x25519}", "A".repeat(43)), HeaderError::BadContext);
     check(&ctx, HeaderError::OtherRecipients);
     check(&format!("{ctx}{x25519}{x25519}"), HeaderError::OtherRecipients);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::crypto::SecretBytes;
 use crate::format::Step;
-use crate::model::{Revision, Rotation, Version};
+use crate::model::{Revision, Rotation, Sidecar, Version};
 use crate::policy::{Edit, StoreClaim};
 use crate::vault::{HookCall, HookFault, RotationEdit, RunHook};
 
@@ -51,6 +51,60 @@ fn who_forgets_that_somebody_knows_a_value_is_refused_whatever_number_it_has() {
     assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
     let now = world.vault_as("alice").describe(&path()).unwrap().exposed_to;
     assert_eq!(now, exposed, "she knows it still, whoever forgot that");
+}
+
+#[test]
+fn no_number_falls_and_none_stands_for_two_states() {
+    let changes: [fn(&mut Sidecar); 3] = [
+        |sidecar| sidecar.revision = Revision::new(3).unwrap(),
+        |sidecar| sidecar.revision = Revision::new(4).unwrap(),
+        |sidecar| sidecar.version = Version::new(1).unwrap(),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let world = World::new();
+        world.create();
+        let update = Update { value: Some(secret("two")), ..Update::of(path()) };
+        world.vault_as("will").update(&update, &Writing::default()).unwrap();
+        for _ in 0..2 {
+            world.forge(world.identity("will"), "will", |_| {});
+        }
+        world.publish();
+        let now = world.vault_as("alice").describe(&path()).unwrap();
+        assert_eq!((now.revision.get(), now.version.get()), (4, 2));
+        world.forge(world.identity("will"), "will", change);
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "{number}");
+    }
+}
+
+#[test]
+fn what_was_lost_is_not_back_where_something_later_was_seen() {
+    let world = World::new();
+    world.create();
+    for _ in 0..2 {
+        world.forge(world.identity("will"), "will", |_| {});
+    }
+    world.publish();
+    let seen = world.git(&["rev-parse", "HEAD"]);
+    let place = world.file(&layout::sidecar(&path()));
+    let forged = |change: fn(&mut Sidecar)| {
+        let before = fs::read(&place).unwrap();
+        world.forge(world.identity("will"), "will", change);
+        let after = fs::read(&place).unwrap();
+        fs::write(&place, before).unwrap();
+        after
+    };
+    let lower = forged(|sidecar| sidecar.revision = Revision::new(2).unwrap());
+    let forgetful = forged(|sidecar| drop(sidecar.recipients.pop()));
+    // A number falls; then one that is higher than all forgets a reader: both are refused.
+    for state in [lower, forgetful] {
+        fs::write(&place, state).unwrap();
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
+    }
+    world.git(&["checkout", "-q", &seen, "--", ".vsecure/secrets"]);
+    world.publish();
+    assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "a later number was seen since");
 }
 
 #[test]
