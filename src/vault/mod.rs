@@ -67,7 +67,7 @@ pub use progress::{Progress, ProgressReport};
 pub use publication::Published;
 pub use read::{Entry, Listing, Reading, Selection};
 pub use rekey::{Pending, Rekeyed};
-pub use report::{Deadline, DeadlineKind, Nearness, Report, RuleReach, SecretState, Tally};
+pub use report::{BegunRotation, Deadline, DeadlineKind, Nearness, Report, RuleReach, SecretState, Tally};
 pub use request::{Create, Dates, Expiry, Incoming, Outcome, RotationEdit, Update, Writing};
 pub use resolve::Asked;
 pub use rotate::{HookCall, HookFault, Rotated, RunHook};

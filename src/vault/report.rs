@@ -50,6 +50,8 @@ pub struct Report {
     pub debts: Vec<Debt>,
     /// Values that are encrypted to others than may read them.
     pub pending: Vec<Pending>,
+    /// Rotations that were begun, and whose new values are not current yet.
+    pub begun: Vec<BegunRotation>,
     /// What `verify` says of the whole store.
     pub verification: Verification,
 }
@@ -84,6 +86,8 @@ pub struct Tally {
     pub overdue_grants: usize,
     /// Values that wait for re-encryption.
     pub pending: usize,
+    /// Rotations that were begun.
+    pub begun: usize,
     /// Findings that a reader refuses.
     pub errors: usize,
     /// Findings that are work for somebody.
@@ -142,6 +146,7 @@ impl Report {
             grants: self.grants.iter().filter(|entry| entry.in_force).count(),
             overdue_grants: self.grants.iter().filter(|entry| !entry.in_force).count(),
             pending: self.pending.len(),
+            begun: self.begun.len(),
             errors: level(Level::Error),
             warnings: level(Level::Warning),
         }
@@ -182,6 +187,21 @@ pub struct SecretState {
     pub rotation_due: Option<Timestamp>,
     /// Who answers for it, by its metadata.
     pub owner: Option<MetadataValue>,
+}
+
+/// A rotation between its two commits, as it is signed, so that every clone says the same: which step failed is known in one clone only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunRotation {
+    /// The secret.
+    pub path: SecretPath,
+    /// The version that the pending value will have.
+    pub version: Version,
+    /// Who began it.
+    pub author: MemberName,
+    /// When.
+    pub since: Timestamp,
+    /// The members who can go on with it.
+    pub who: Vec<MemberName>,
 }
 
 /// What kind of day something has.
@@ -246,6 +266,7 @@ impl Vault {
             rules: self.rules_reaching(&sidecars),
             deadlines: deadlines(&sidecars, &grants, &debts, now),
             pending: self.pending_of(&sidecars)?,
+            begun: self.begun_of(&sidecars),
             secrets: sidecars.into_iter().map(state).collect(),
             grants,
             debts,
@@ -284,6 +305,20 @@ impl Vault {
         };
         let pending = sidecars.iter().filter(waits);
         Ok(pending.map(|it| Pending { path: it.path.clone(), who: who_can_reencrypt(policy, it) }).collect())
+    }
+
+    fn begun_of(&self, sidecars: &[Sidecar]) -> Vec<BegunRotation> {
+        let begun = |sidecar: &Sidecar| {
+            let next = sidecar.next.as_ref()?;
+            Some(BegunRotation {
+                path: sidecar.path.clone(),
+                version: next.version,
+                author: next.author.clone(),
+                since: next.created_at,
+                who: who_can_reencrypt(self.policy(), sidecar),
+            })
+        };
+        sidecars.iter().filter_map(begun).collect()
     }
 
     /// What each rule decides about. A rule is the same for every path that it decides about, so that one question a member is enough.

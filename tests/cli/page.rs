@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::rotation::{HOOK, PLACE, SECRET, fail_at, fails, lay_hook};
 use crate::support::{CANARY, World};
 use crate::team::Team;
 
@@ -187,6 +188,42 @@ fn the_style_sheet_is_the_one_that_the_policy_allows() {
         page.contains(&format!("style-src &#39;sha256-{hash}&#39;"))
             || page.contains(&format!("style-src 'sha256-{hash}'"))
     );
+}
+
+#[test]
+fn a_rotation_that_was_begun_waits_in_every_clone_and_is_no_longer_there_when_it_ended() {
+    let team = Team::with_secrets(&[(SECRET, CANARY)]);
+    let alice = &team.alice;
+    lay_hook(alice, HOOK);
+    alice.git(&["add", "ops"]);
+    alice.git(&["commit", "-q", "-m", "A hook"]);
+    alice.ok(&["rotation:set", SECRET, "--period", "30d", "--hook", PLACE]);
+    fail_at(alice, "test");
+    fails(alice, &["rotation:run", SECRET]);
+    alice.push();
+    // A clone that has no key, and knows nothing of a step that failed.
+    let ci = team.clone_of("ci");
+    assert!(!ci.identity().exists());
+    for world in [alice, &ci] {
+        let json = world.json(&["report"]);
+        let [begun] = &json["begun"].as_array().unwrap()[..] else { panic!("{json:#}") };
+        assert_eq!((&begun["path"], &begun["version"], &begun["author"]), (&SECRET.into(), &2.into(), &"alice".into()));
+        assert_eq!((&begun["who"], &json["tally"]["begun"]), (&serde_json::json!(["alice"]), &1.into()));
+        let since = begun["since"].as_str().unwrap();
+        assert!(json["secrets"][0]["updated_at"].as_str().unwrap() <= since, "{json:#}");
+        let page = world.ok(&["report", "--html", "-"]);
+        let read = read(world, &page);
+        for what in
+            ["1 rotation begun", &format!("vsecure rotation:run {SECRET} goes on"), &since[..10], "ago, by alice"]
+        {
+            assert!(text(&read).contains(what), "{what}: {}", text(&read));
+        }
+        assert!(!page.contains(CANARY) && world.ok(&["report"]).contains("0 to encrypt anew, 1 rotation begun,"));
+    }
+    fs::remove_file(alice.project.join("fail")).unwrap();
+    alice.ok(&["rotation:run", SECRET]);
+    let json = alice.json(&["report"]);
+    assert_eq!((&json["begun"], &json["tally"]["begun"]), (&serde_json::json!([]), &0.into()));
 }
 
 #[test]

@@ -65,6 +65,17 @@ days -52 update production/DATABASE_URL "another value"
 days -1 grant-access production/payments/STRIPE_KEY --user erin@example.com --duration 2d --reason "incident 7: refunds"
 days -5 grant-access production/user-api/SMTP_PASSWORD --user grace --duration 3d --reason "load test"
 days -1 grant-access production/AWS_BACKUP_KEY --ephemeral --user contractor@example.org --duration 14d >/dev/null
+# A rotation whose hook did not get to its end.
+mkdir ops
+cat >ops/rotate <<'HOOK'
+#!/bin/sh
+grep -q '"step":"create"' && echo '{"value": "next"}'
+HOOK
+git add ops
+git commit -q -m "A hook"
+days -3 trust:hook ops/rotate
+days -3 rotation:set production/payments/ADYEN_KEY --period 180d --hook ops/rotate
+days -3 rotation:run production/payments/ADYEN_KEY 2>/dev/null || true
 # What verify finds: a file that is none of a store's, a value that nobody signed for, and a sidecar that an editor changed.
 echo "old notes" >.vsecure/NOTES.txt
 cp .vsecure/secrets/staging/REDIS_URL.age .vsecure/secrets/staging/REDIS_COPY.age

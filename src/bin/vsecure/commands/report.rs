@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use vsecure::format::escape;
-use vsecure::vault::{Deadline, DeadlineKind, Nearness, Report, RuleReach, SecretState, Selection, Tally};
+use vsecure::vault::{
+    BegunRotation, Deadline, DeadlineKind, Nearness, Report, RuleReach, SecretState, Selection, Tally,
+};
 
 use super::debt::debt_json;
 use super::export::{demand_new, write_file};
@@ -83,7 +85,7 @@ fn tell(app: &App, report: &Report, scope: &[String]) -> anyhow::Result<()> {
         ("expiry", format!("{} expired, {} within 30 days", it.expired, it.expiring)),
         ("rotation", format!("{} overdue, {} soon", it.rotation_overdue, it.rotation_soon)),
         ("findings", format!("{} errors, {} warnings", it.errors, it.warnings)),
-        ("pending", format!("{} to encrypt anew, {} not committed", it.pending, report.uncommitted.len())),
+        ("pending", page::pending_words(report)),
     ];
     for (label, text) in lines {
         app.output.line(&format!("{label:<12}{}", escape(&text)))?;
@@ -121,6 +123,7 @@ fn report_json(report: &Report, scope: &[String]) -> Value {
         "grants": report.grants.iter().map(entry_json).collect::<Vec<_>>(),
         "debts": report.debts.iter().map(debt_json).collect::<Vec<_>>(),
         "pending": pending_json(&report.pending),
+        "begun": report.begun.iter().map(begun_json).collect::<Vec<_>>(),
         "uncommitted": texts(&report.uncommitted),
         "verification": verification_json(&report.verification),
     })
@@ -140,6 +143,7 @@ fn tally_json(tally: &Tally) -> Value {
         "grants": tally.grants,
         "overdue_grants": tally.overdue_grants,
         "pending": tally.pending,
+        "begun": tally.begun,
         "errors": tally.errors,
         "warnings": tally.warnings,
     })
@@ -166,6 +170,16 @@ fn secret_json(secret: &SecretState) -> Value {
         "expires_at": secret.expires_at.map(|at| at.to_string()),
         "rotation_due": secret.rotation_due.map(|at| at.to_string()),
         "owner": secret.owner.as_ref().map(ToString::to_string),
+    })
+}
+
+fn begun_json(begun: &BegunRotation) -> Value {
+    json!({
+        "path": begun.path.to_string(),
+        "version": begun.version.get(),
+        "author": begun.author.to_string(),
+        "since": begun.since.to_string(),
+        "who": texts(&begun.who),
     })
 }
 

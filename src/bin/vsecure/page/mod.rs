@@ -19,6 +19,7 @@ use vsecure::vault::{Report, Tally};
 
 pub use calendar::kind_words;
 use parts::{Weight, some, tag};
+pub use state::pending_words;
 
 const PROGRAM: &str = concat!("vsecure ", env!("CARGO_PKG_VERSION"));
 const SECTIONS: [(&str, &str); 7] = [
@@ -129,13 +130,7 @@ fn tiles(report: &Report) -> [Tile; 10] {
         tile(it.rotation_overdue, "rotation overdue", format!("{} soon", it.rotation_soon), Weight::Act, "calendar"),
         tile(it.overdue_grants, "overdue grants", format!("{} in force", it.grants), Weight::Act, "access"),
         tile(it.errors + it.warnings, "findings", format!("{} of them errors", it.errors), found, "findings"),
-        tile(
-            it.pending,
-            "to encrypt anew",
-            format!("{} not committed", report.uncommitted.len()),
-            Weight::Act,
-            "pending",
-        ),
+        tile(state::pending_count(report), "pending work", pending_words(report), Weight::Act, "pending"),
         tile(it.no_expiry, "without expiry", format!("of {}", some(secrets, "secret", "secrets")), Weight::Look, "age"),
     ]
 }
@@ -204,6 +199,7 @@ mod tests {
             grants: Vec::new(),
             debts: Vec::new(),
             pending: Vec::new(),
+            begun: Vec::new(),
             verification: Verification::default(),
         }
     }

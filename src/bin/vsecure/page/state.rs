@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use vsecure::model::{KeyHolder, Timestamp};
-use vsecure::vault::{Debt, Debtor, Finding, Level, Pending, Report, SecretState};
+use vsecure::vault::{BegunRotation, Debt, Debtor, Finding, Level, Pending, Report, SecretState};
 
-use super::parts::{ROWS, Weight, age, date, nothing, rest, some, table, tag};
+use super::parts::{ROWS, Weight, age, date, distance, nothing, rest, some, table, tag};
 use crate::report::remedy;
 
 /// How many of the oldest values are named, and of the secrets without expiry.
@@ -232,6 +232,17 @@ fn helps(finding: &Finding) -> Markup {
     }
 }
 
+/// How much waits for somebody, of all kinds.
+pub const fn pending_count(report: &Report) -> usize {
+    report.pending.len() + report.begun.len() + report.uncommitted.len()
+}
+
+/// What waits for somebody, in words.
+pub fn pending_words(report: &Report) -> String {
+    let begun = some(report.begun.len(), "rotation", "rotations");
+    format!("{} to encrypt anew, {begun} begun, {} not committed", report.pending.len(), report.uncommitted.len())
+}
+
 pub fn pending(report: &Report) -> Markup {
     let row = |it: &Pending| {
         let who: Vec<&str> = it.who.iter().map(AsRef::as_ref).collect();
@@ -248,12 +259,19 @@ pub fn pending(report: &Report) -> Markup {
     html! {
         section #pending aria-labelledby="pending-title" {
             h2 #pending-title { "Pending work" }
-            p { "Values that are encrypted to others than may read them now, and changes that no commit has." }
+            p {
+                "Values that are encrypted to others than may read them now, rotations that were begun and are to be finished or given up, and \
+                 changes that no commit has."
+            }
             @if rows.is_empty() {
                 (nothing("Every value is encrypted to those who may read it."))
             } @else {
                 (table("Values that wait for re-encryption", "pending", &["Secret", "Who can", "How"], &rows))
                 (rest(report.pending.len(), rows.len(), "vsecure access:check"))
+            }
+            @if !report.begun.is_empty() {
+                h3 { "Rotations that were begun" }
+                (begun(report))
             }
             @if !uncommitted.is_empty() {
                 h3 { "Not committed" }
@@ -261,5 +279,30 @@ pub fn pending(report: &Report) -> Markup {
                 (rest(report.uncommitted.len(), uncommitted.len(), "git status"))
             }
         }
+    }
+}
+
+fn begun(report: &Report) -> Markup {
+    let row = |it: &BegunRotation| {
+        let who: Vec<&str> = it.who.iter().map(AsRef::as_ref).collect();
+        html! {
+            tr {
+                th scope="row" { code { (it.path) } }
+                td { "v" (it.version) }
+                td.day { (date(it.since)) span.who { (distance(report.at, it.since)) ", by " (it.author) } }
+                td { @if who.is_empty() { "nobody" } @else { (who.join(" or ")) } }
+                td { code.short { "vsecure rotation:run " (it.path) } " goes on; " code.short { "rotation:cancel" } " gives up" }
+            }
+        }
+    };
+    let rows: Vec<Markup> = report.begun.iter().take(ROWS).map(row).collect();
+    html! {
+        (table(
+            "Rotations between the old value and the new one",
+            "begun",
+            &["Secret", "Version", "Begun on", "Who can go on", "How"],
+            &rows,
+        ))
+        (rest(report.begun.len(), rows.len(), "vsecure rotation:status"))
     }
 }

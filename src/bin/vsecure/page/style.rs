@@ -64,6 +64,7 @@ td code.short,thead th code{min-width:0}
 .matrix th,.matrix td{text-align:center;padding:.45rem .5rem}
 .matrix th[scope=row],.matrix thead th:first-child{text-align:left;padding-left:.8rem;min-width:11.5rem;max-width:18rem}
 .findings th code{min-width:14rem}
+.begun th code{min-width:17rem}
 .pending td code{white-space:nowrap}
 .matrix thead th{min-width:7.2rem}
 .may{display:inline-flex;gap:3px}
@@ -125,7 +126,7 @@ thead{display:table-header-group;break-inside:avoid;break-after:avoid}
 table.bars{break-inside:avoid}
 th,td{padding:1mm 1.6mm}
 td,.who{overflow-wrap:anywhere}
-td code,td code.key,th code,.findings th code{min-width:0}
+td code,td code.key,th code,.findings th code,.begun th code{min-width:0}
 table{min-width:0}
 caption span{max-width:none}
 .matrix thead th,.matrix th[scope=row],.matrix thead th:first-child{min-width:0}
