@@ -100,7 +100,7 @@ svg text{font-family:inherit;text-anchor:middle}
 .bar{fill:var(--bar)}
 .none{display:flex;gap:.5rem;align-items:baseline;margin:.8rem 0 0}
 footer{padding-top:.6rem;padding-bottom:2.5rem;color:var(--faint);font-size:.88rem}
-@media (max-width:40rem){header{padding-top:1.6rem}h1{font-size:1.55rem}header,nav,main,footer{padding-left:.9rem;padding-right:.9rem}section{padding:1.1rem 1rem 1.2rem;border-radius:10px}.facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin:0 0 .45rem}.tiles{grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:.6rem}.months{grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem}th,td{padding:.45rem .6rem}.bars td:last-child{width:50%}table{min-width:44rem}table.bars,table.pending{min-width:0}.months figcaption{font-size:.85rem}}
+@media (max-width:40rem){header{padding-top:1.6rem}h1{font-size:1.55rem}header,nav,main,footer{padding-left:.9rem;padding-right:.9rem}section{padding:1.1rem 1rem 1.2rem;border-radius:10px}.facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin:0 0 .45rem}.tiles{grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:.6rem}.months{grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem}th,td{padding:.45rem .6rem}.bars tbody th{white-space:normal}.bars td:last-child{width:45%}table{min-width:44rem}table.bars,table.pending{min-width:0}.months figcaption{font-size:.85rem}}
 ";
 
 const PRINT: &str = "\
