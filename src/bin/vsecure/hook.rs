@@ -50,7 +50,8 @@ enum Event {
 
 /// What a hook printed, as it comes.
 struct Printed {
-    out: Receiver<io::Result<Zeroizing<Vec<u8>>>>,
+    /// With whether there is more than is taken.
+    out: Receiver<io::Result<(Zeroizing<Vec<u8>>, bool)>>,
     err: Receiver<io::Result<Zeroizing<Vec<u8>>>>,
 }
 
@@ -115,13 +116,20 @@ impl<'a> Hooks<'a> {
             let _ = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             let _ = events.send(Event::Ended);
         });
-        let stopped = self.wait(group, &seen, stop);
+        let mut stopped = self.wait(group, &seen, stop);
         // What it started goes with it.
         let _ = kill_process_group(group, Signal::KILL);
         let status = child.wait()?;
         let late = || HookFault::TimedOut { after: self.timeout };
         let out = match printed.out.recv_timeout(GRACE) {
-            Ok(out) => out.map(|mut out| SecretBytes::new(std::mem::take(&mut *out))).map_err(HookFault::Io),
+            Ok(Ok((mut bytes, more))) => {
+                if more {
+                    // It may have ended of that before we were told: nobody took what it printed any more.
+                    stopped.get_or_insert(HookFault::TooMuch { limit: MAX_ANSWER_BYTES });
+                }
+                Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+            }
+            Ok(Err(error)) => Err(HookFault::Io(error)),
             Err(_) => Err(late()),
         };
         let err = printed.err.recv_timeout(GRACE).ok().and_then(Result::ok).unwrap_or_default();
@@ -183,7 +191,7 @@ fn attend(child: &mut Child, input: SecretBytes, events: &Sender<Event>) -> Prin
             if read.as_ref().is_ok_and(|(_, more)| *more) {
                 let _ = events.send(Event::TooMuch);
             }
-            let _ = out_sender.send(read.map(|(bytes, _)| bytes));
+            let _ = out_sender.send(read);
         });
     }
     let (err_sender, err) = channel();
