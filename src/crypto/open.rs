@@ -142,3 +142,45 @@ fn decrypted(file: &[u8], identity: &dyn age::Identity) -> Result<SecretBytes, a
     reader.read_to_end(&mut value)?;
     Ok(SecretBytes::new(std::mem::take(&mut *value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use age::Identity as _;
+
+    use super::*;
+    use crate::model::{StoreId, Version};
+
+    #[test]
+    fn the_place_is_compared_again_as_age_itself_parsed_it() {
+        let store = StoreId::of_first_epoch(b"store");
+        let [ours, other] = [1, 2]
+            .map(|version| Context::new(&store, &"production/A".parse().unwrap(), Version::new(version).unwrap()));
+        let me = Identity::generate();
+        let opens = |mut stanzas: Vec<Stanza>| {
+            let recipient = me.recipient().to_age().unwrap();
+            stanzas.extend(recipient.wrap_file_key(&FileKey::new(Box::new([7; 16]))).unwrap().0);
+            let (key, mismatch) = (me.to_age().unwrap(), Cell::new(false));
+            let hinted = Hinted { identity: key.as_ref(), hint: Some(0), context: ours, mismatch: &mismatch };
+            let opened = hinted.unwrap_stanzas(&stanzas);
+            (opened.is_some_and(|key| key.is_ok()), mismatch.get())
+        };
+        let stanza = |tag: &str, context: &Context, body: &[u8]| Stanza {
+            tag: tag.to_owned(),
+            args: vec![context.argument()],
+            body: body.to_vec(),
+        };
+        let right = || stanza(CONTEXT_TAG, &ours, b"");
+        assert_eq!(opens(vec![right()]), (true, false));
+        for (number, wrong) in [
+            vec![stanza("another", &ours, b"")],
+            vec![stanza(CONTEXT_TAG, &other, b"")],
+            vec![stanza(CONTEXT_TAG, &ours, b"x")],
+            vec![right(), right()],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(opens(wrong), (false, true), "{number}");
+        }
+    }
+}

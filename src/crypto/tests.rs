@@ -122,6 +122,7 @@ fn open_refuses_a_file_made_for_another_place() {
     let me = [Identity::generate()];
     let file = sealed(b"value", &context("production/A", 2), &me);
     for other in [context("staging/A", 2), context("production/B", 2), context("production/A", 1)] {
+        assert_eq!(inspect(&file, &other, &prints(&me)), Err(OpenError::WrongContext), "without a key too");
         assert_eq!(open(&file, &other, &prints(&me), &me[0]).unwrap_err(), OpenError::WrongContext);
     }
     let other_store =
@@ -193,6 +194,8 @@ fn the_scan_refuses_each_kind_of_wrong_header() {
     check(&format!("-> X25519 {}\n\n{ctx}", context("a/B", 1).argument()), HeaderError::BadContext);
     let long_mac = format!("age-encryption.org/v1\n{ctx}{x25519}--- {}\n", "A".repeat(44));
     assert_eq!(scan(long_mac.as_bytes(), &holder), Err(HeaderError::Malformed));
+    let loose_mac = format!("age-encryption.org/v1\n{ctx}{x25519}--- {}B\n", "A".repeat(42));
+    assert_eq!(scan(loose_mac.as_bytes(), &holder), Err(HeaderError::Malformed));
     check(&format!("-> vsecure/ctx-v1 {}\nAA\n{x25519}", "A".repeat(43)), HeaderError::BadContext);
     check(&ctx, HeaderError::OtherRecipients);
     check(&format!("{ctx}{x25519}{x25519}"), HeaderError::OtherRecipients);
@@ -200,6 +203,13 @@ fn the_scan_refuses_each_kind_of_wrong_header() {
     check(&format!("-> scrypt AAAA 18\n{}\n", "A".repeat(43)), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}-> ssh-rsa AAAA\nAA\n"), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}-> ssh-ed25519 AAAAAA {0}\n{0}\n", "A".repeat(43)), HeaderError::OtherRecipients);
+    let short = "A".repeat(42);
+    check(&format!("{ctx}-> X25519 {short}\n{short}\n"), HeaderError::ForbiddenStanza);
+    let tag = holder[0].to_string()[7..12].to_owned();
+    let ssh = |tag: &str, body: &str| format!("{ctx}-> ssh-ed25519 {tag} {}\n{body}\n", "A".repeat(43));
+    assert!(scan(&header(&ssh(&format!("{tag}A"), &"A".repeat(43))), &holder).is_ok());
+    check(&ssh(&format!("{tag}A"), &short), HeaderError::ForbiddenStanza);
+    check(&ssh(&format!("{tag}AA"), &"A".repeat(43)), HeaderError::OtherRecipients);
     check(&format!("{ctx}{x25519}-> unknown\n\n"), HeaderError::ForbiddenStanza);
     check(&format!("{ctx}{x25519}-> a-grease\n\n-> b-grease\n\n"), HeaderError::ForbiddenStanza);
     let long = format!("{}\n", "A".repeat(64)).repeat(12);
