@@ -61,7 +61,11 @@ mod tests {
         assert_eq!(pins.trusted_hook(&one, &rotate).unwrap(), Some(Digest::of(b"b")));
         assert_eq!(pins.trusted_hook(&one, &other).unwrap(), Some(Digest::of(b"c")));
         assert_eq!(pins.trusted_hook(&two, &rotate).unwrap(), None);
-        std::fs::write(pins.hooks_file(&one), b"{}").unwrap();
-        assert!(matches!(pins.trusted_hook(&one, &rotate), Err(PinError::Damaged { .. })));
+        let good = std::fs::read_to_string(pins.hooks_file(&one)).unwrap();
+        for bad in ["{}", &good.replace("\"format\": 1", "\"format\": 2")] {
+            assert_ne!(bad, good);
+            std::fs::write(pins.hooks_file(&one), bad).unwrap();
+            assert!(matches!(pins.trusted_hook(&one, &rotate), Err(PinError::Damaged { .. })), "{bad}");
+        }
     }
 }
