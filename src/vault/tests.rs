@@ -255,6 +255,21 @@ fn a_tombstone_needs_the_right_to_delete() {
 }
 
 #[test]
+fn what_was_verified_in_one_place_counts_in_no_other() {
+    let world = World::new();
+    world.create();
+    let other: SecretPath = "production/B".parse().unwrap();
+    for place in [layout::sidecar, layout::value] {
+        fs::copy(world.file(&place(&path())), world.file(&place(&other))).unwrap();
+    }
+    // A command that looked at the first one remembers its bytes.
+    let vault = world.vault_as("alice");
+    assert_eq!(vault.get(&path()).unwrap().value.as_bytes(), b"one");
+    let moved = vault.get(&other);
+    assert!(matches!(moved, Err(VaultError::Refused { flaw: Flaw::Moved { .. }, .. })), "{moved:?}");
+}
+
+#[test]
 fn a_writer_cannot_state_another_version_of_the_same_file() {
     let world = World::new();
     world.create();
