@@ -4,11 +4,11 @@ use super::*;
 use crate::crypto::SecretBytes;
 use crate::format::Step;
 use crate::model::{Revision, Rotation, Sidecar, Version};
-use crate::policy::{Edit, StoreClaim};
+use crate::policy::{ChainFlaw, Edit, StoreClaim};
 use crate::vault::{HookCall, HookFault, RotationEdit, RunHook};
 
 impl World {
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         let output =
             Command::new("git").args(arguments).current_dir(self.folder.path().join("project")).output().unwrap();
         assert!(output.status.success(), "git {arguments:?}: {output:?}");
@@ -253,4 +253,87 @@ fn an_edited_epoch_in_the_middle_of_a_known_chain_is_not_taken_for_what_it_was()
     let text = fs::read_to_string(&middle).unwrap();
     fs::write(&middle, text.replace("production", "PRODUCTION")).unwrap();
     assert!(matches!(world.vault_as("alice").epochs(), Err(VaultError::Refused { .. })));
+}
+
+#[test]
+fn an_older_policy_under_a_newer_number_is_not_in_force() {
+    let world = World::new();
+    world.create();
+    let remove = Edit::RemoveMember { who: "rita".into() };
+    world.vault_as("alice").change_policy(&remove.into(), &Writing::default()).unwrap();
+    assert_eq!(world.vault_as("alice").epoch(), 2, "the chain is known on this machine now");
+    let [first, third] = [1, 3].map(|number| world.file(&layout::epoch(Epoch::new(number).unwrap())));
+    fs::copy(first, third).unwrap();
+    let opened = Vault::open(world.options()).map(|vault| vault.epoch());
+    let wrong = |flaw: &Flaw| matches!(flaw, Flaw::Policy(ChainFlaw::WrongEpoch { .. }));
+    assert!(matches!(&opened, Err(VaultError::Refused { flaw, .. }) if wrong(flaw)), "{opened:?}");
+}
+
+#[test]
+fn only_a_branch_of_a_remote_can_be_trusted() {
+    let world = World::new();
+    world.create();
+    world.publish();
+    let branch = world.git(&["symbolic-ref", "--short", "HEAD"]);
+    for name in [format!("refs/heads/{branch}"), format!("../heads/{branch}")] {
+        let trusted = world.vault_as("alice").trust_branch(&name);
+        assert!(matches!(trusted, Err(VaultError::NoSuchReference { .. })), "{trusted:?}");
+    }
+    let trusted = world.vault_as("alice").trust_branch(&branch).unwrap();
+    assert_eq!(trusted, format!("refs/remotes/origin/{branch}"));
+}
+
+#[test]
+fn who_has_no_right_raises_no_number() {
+    let world = World::new();
+    world.create();
+    world.publish();
+    let good = world.git(&["rev-parse", "HEAD"]);
+    for _ in 0..2 {
+        world.forge(world.identity("rita"), "rita", |sidecar| sidecar.revision = Revision::new(9).unwrap());
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::NoRight { .. }), "she only reads");
+        world.git(&["checkout", "-q", &good, "--", ".vsecure/secrets"]);
+        world.publish();
+        assert_eq!(world.vault_as("will").get(&path()).unwrap().value.as_bytes(), b"one", "nothing passed it");
+    }
+}
+
+#[test]
+fn what_counts_by_acceptance_is_not_replaced_by_what_was_before_it() {
+    let world = World::bare(&["alice", "will", "root"]);
+    let promote = Edit::SetRoles { who: "root".into(), roles: vec![admins()] };
+    world.vault_as("alice").change_policy(&promote.into(), &Writing::default()).unwrap();
+    world.create();
+    world.publish();
+    let old = world.git(&["rev-parse", "HEAD"]);
+    let update = Update { value: Some(secret("two")), ..Update::of(path()) };
+    world.vault_as("will").update(&update, &Writing::default()).unwrap();
+    let remove = Edit::RemoveMember { who: "will".into() };
+    let outcome = world.vault_as("root").change_policy(&remove.into(), &Writing::default()).unwrap();
+    assert_eq!(outcome.accepted, [path()], "root reads nothing, and signs no value anew");
+    world.publish();
+    assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"two");
+    world.git(&["checkout", "-q", &old, "--", ".vsecure/secrets"]);
+    world.publish();
+    assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
+}
+
+#[test]
+fn no_policy_is_made_where_the_newest_one_is_not() {
+    let world = World::new();
+    world.create();
+    world.publish();
+    let first = world.git(&["rev-parse", "HEAD"]);
+    let remove = |who: &str| {
+        let change = Edit::RemoveMember { who: who.into() }.into();
+        world.vault_as("alice").change_policy(&change, &Writing::default())
+    };
+    remove("rita").unwrap();
+    world.publish();
+    world.git(&["reset", "-q", "--hard", &first]);
+    let behind = remove("otto");
+    let told = |here: &Epoch, known: &Epoch| (here.get(), known.get()) == (1, 2);
+    assert!(matches!(&behind, Err(VaultError::PolicyBehind { here, known }) if told(here, known)), "{behind:?}");
+    assert_eq!(world.git(&["status", "--porcelain"]), "", "nothing of it was written");
 }
