@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::GrantId;
-use crate::model::{Pattern, RoleName, Version};
+use crate::model::{Pattern, Request, RoleName, StoreId, Version};
 use crate::policy::{Edit, EditError, RuleTable};
 use crate::vault::Verify;
 use crate::vault::{GrantRequest, Grantee, PolicyChange, PolicyOutcome};
@@ -132,6 +132,26 @@ fn who_cannot_read_clears_no_debt() {
 }
 
 #[test]
+fn a_clone_without_all_of_history_clears_no_debt() {
+    let world = World::with_bob();
+    world.set("alice", "known to bob");
+    world.set("alice", "known to bob too");
+    world.change("alice", Edit::RemoveMember { who: "bob".into() }).unwrap();
+    let [project, shallow] = ["project", "shallow"].map(|name| world.folder.path().join(name));
+    let url = format!("file://{}", project.display());
+    world.git(&["clone", "-q", "--depth", "1", &url, shallow.to_str().unwrap()]);
+    for (key, value) in [("user.name", "Alice"), ("user.email", "alice@example.com")] {
+        world.git(&["-C", shallow.to_str().unwrap(), "config", key, value]);
+    }
+    let mut vault = Vault::open(VaultOptions { start: shallow, ..world.options() }).unwrap();
+    vault.unlock(vec![world.identity("alice").clone()]).unwrap();
+    let update = Update { value: Some(secret("known to bob")), ..Update::of(path()) };
+    vault.update(&update, &Writing::default()).unwrap();
+    let exposed = vault.describe(&path()).unwrap().exposed_to;
+    assert_eq!(exposed.iter().map(|holder| holder.member.as_str()).collect::<Vec<_>>(), ["bob"]);
+}
+
+#[test]
 fn an_admin_who_reads_nothing_removes_anybody_and_others_do_the_rest() {
     let world = World::with_bob().with("root");
     world.change("alice", world.join("root", &["admins"])).unwrap();
@@ -157,6 +177,13 @@ fn what_a_removed_member_signs_later_does_not_count_until_somebody_signs_for_it(
     let vault = world.vault_as("alice");
     let state = vault.adoptable(&path(), None).unwrap();
     assert_eq!(state.signed_by, Some("bob".parse().unwrap()));
+    // What is signed for is what was shown, and not what lies there meanwhile.
+    let place = world.file(&layout::sidecar(&path()));
+    let shown = fs::read(&place).unwrap();
+    fs::write(&place, [shown.as_slice(), b"\n"].concat()).unwrap();
+    let raced = vault.adopt(&state, &Writing::default());
+    assert!(matches!(raced, Err(VaultError::Raced { .. })), "{raced:?}");
+    fs::write(&place, shown).unwrap();
     vault.adopt(&state, &Writing::default()).unwrap();
     assert_eq!(world.read("alice").unwrap(), "one");
     assert!(matches!(world.vault_as("alice").adoptable(&path(), None), Err(VaultError::NothingToAdopt { .. })));
@@ -326,6 +353,8 @@ fn a_guest_reads_one_secret_until_the_grant_is_revoked() {
     };
     world.vault_as("alice").create(&create, &Writing::default()).unwrap();
     assert!(matches!(world.vault_as("guest").get(&other), Err(VaultError::Denied { .. })));
+    let age = fs::read(world.file(&layout::value(&other))).unwrap();
+    assert!(crypto::open_unbound(&age, world.identity("guest")).is_err(), "whatever grants there are for another");
     world.vault_as("alice").revoke(&path(), &guest, &Writing::default()).unwrap();
     assert!(!world.opens("guest"));
     assert!(world.read("guest").is_err());
@@ -463,14 +492,64 @@ fn a_grant_is_taken_back_only_by_somebody_who_might_give_it() {
             assert!(Command::new("git").args(arguments).current_dir(folder).status().unwrap().success());
         }
     };
-    let revoked_by = |who: &str| {
-        let grant = crate::model::Grant { revoked: true, author: who.parse().unwrap(), ..grant.clone() };
-        crypto::sign_document(&grant.body(), Namespace::Grant, world.identity(who)).unwrap()
+    let revoked_by = |author: &str, signer: &str| {
+        let grant = crate::model::Grant { revoked: true, author: author.parse().unwrap(), ..grant.clone() };
+        crypto::sign_document(&grant.body(), Namespace::Grant, world.identity(signer)).unwrap()
     };
-    commit(&revoked_by("otto"));
-    commit(&good);
-    assert_eq!(world.read("rita").unwrap(), "one", "otto only writes: what he signs takes nothing back");
-    commit(&revoked_by("bob"));
+    for author in ["otto", "bob"] {
+        commit(&revoked_by(author, "otto"));
+        commit(&good);
+        assert_eq!(world.read("rita").unwrap(), "one", "otto only writes: what he signs takes nothing back");
+    }
+    commit(&revoked_by("bob", "bob"));
     commit(&good);
     assert!(matches!(world.read("rita"), Err(VaultError::Denied { .. })), "bob may grant, and took it back");
+}
+
+#[test]
+fn who_has_a_key_still_reads_by_nobody_elses_grant() {
+    let world = World::new().with("root");
+    world.create();
+    world.change("alice", world.join("root", &["admins"])).unwrap();
+    // root reads nothing, and takes nobody's key: rita's opens the value until somebody who reads encrypts it anew.
+    let rule = r#"{"secrets": {"**": {"read": ["alice", "will"], "write": ["alice"], "grant": ["root"]}}}"#;
+    let table: RuleTable = serde_json::from_str(rule).unwrap();
+    world.change("root", Edit::Rules { table, replace: false }).unwrap();
+    let grant = |whom: &str| {
+        let grantee = Grantee::Member(whom.into());
+        let request = GrantRequest { path: path(), grantee, duration: "1h".parse().unwrap(), reason: None };
+        world.vault_as("root").grant(&request, &Writing::default()).unwrap();
+    };
+    grant("otto");
+    assert!(world.opens("rita"));
+    assert_eq!(denied(world.read("rita")), Action::Read, "otto's");
+    grant("rita");
+    assert_eq!(world.read("rita").unwrap(), "one");
+    world.vault_as("root").revoke(&path(), "rita", &Writing::default()).unwrap();
+    assert!(world.opens("rita"));
+    assert_eq!(denied(world.read("rita")), Action::Read, "hers was taken back, and has not ended");
+}
+
+#[test]
+fn a_request_is_signed_by_the_key_that_it_names_for_this_store() {
+    let world = World::new();
+    let vault = world.vault_as("alice");
+    let [mallory, other] = [Identity::generate(), Identity::generate()];
+    let name = || "mallory".parse().unwrap();
+    let email = "mallory@example.com".parse().unwrap();
+    let good = Vault::request(vault.id(), name(), email, &mallory, world.now.get()).unwrap();
+    let request = vault.read_request(&good).unwrap().request;
+    let flaw = |request: &Request, signer: &Identity| {
+        let file = crypto::sign_document(&request.body(), Namespace::Request, signer).unwrap();
+        match vault.read_request(&file) {
+            Err(VaultError::Request(flaw)) => flaw,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(
+        matches!(flaw(&request, &other), Flaw::ForeignKey { author } if author == name()),
+        "a key of somebody else"
+    );
+    let elsewhere = Request { store: StoreId::of_first_epoch(b"another"), ..request };
+    assert!(matches!(flaw(&elsewhere, &mallory), Flaw::OtherStore));
 }
