@@ -2,10 +2,10 @@
 //!
 //! A *point* is a call that writes, creates, links, renames, syncs or removes; points are numbered from 1 in the order in which the command
 //! and its children come to them, so that a number says where a run was stopped. Reads are no points, nor is what is written to standard
-//! output, standard error or a pipe. Threads that help the command are held at their points until it waits for them: whatever order they
-//! come in by chance, the numbers are the same in every run.
+//! output, standard error or a pipe. Threads that help the command are held at their points until it waits for them, and then go on one after
+//! the other: whatever order they come in by chance, the numbers are the same in every run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::process::{Command, Stdio};
@@ -118,8 +118,9 @@ pub fn trace(command: &Command, input: &[u8], at: usize, act: Act) -> Traced {
         programs: Vec::new(),
         points: Vec::new(),
         pending: HashMap::new(),
-        held: Vec::new(),
-        waiting: false,
+        held: BTreeSet::new(),
+        waiting: HashSet::new(),
+        turn: None,
         alive: vec![root],
         code: -1,
     };
@@ -156,9 +157,10 @@ struct Tracer {
     programs: Vec<Program>,
     points: Vec<Point>,
     pending: HashMap<Pid, Pending>,
-    /// Threads that are held at a point, and whether the command is waiting for them.
-    held: Vec<Pid>,
-    waiting: bool,
+    /// Threads that are held at a point, those that wait for another, and the helping one that may go beyond its points.
+    held: BTreeSet<Pid>,
+    waiting: HashSet<Pid>,
+    turn: Option<Pid>,
     alive: Vec<Pid>,
     code: i32,
 }
@@ -170,17 +172,24 @@ impl Tracer {
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
             Ok(WaitStatus::Exited(pid, code)) => self.gone(pid, code),
             Ok(WaitStatus::Signaled(pid, _, _)) => self.gone(pid, -1),
-            Ok(WaitStatus::PtraceSyscall(pid)) if self.holds(pid) => self.held.push(pid),
             Ok(WaitStatus::PtraceSyscall(pid)) => {
-                if pid == self.root {
-                    self.waiting = ptrace::getregs(pid).is_ok_and(|registers| waits(&registers));
+                if ptrace::getregs(pid).is_ok_and(|registers| waits(&registers)) {
+                    self.waiting.insert(pid);
+                    self.turn.take_if(|turn| *turn == pid);
+                } else {
+                    self.waiting.remove(&pid);
                 }
-                self.pass(pid);
-                if self.waiting {
-                    std::mem::take(&mut self.held).into_iter().for_each(|pid| self.pass(pid));
+                if self.holds(pid) {
+                    self.held.insert(pid);
+                } else {
+                    self.pass(pid);
                 }
             }
             Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
+                if event == libc::PTRACE_EVENT_CLONE {
+                    let thread = ptrace::getevent(pid).ok().and_then(|thread| libc::pid_t::try_from(thread).ok());
+                    self.alive.extend(thread.map(Pid::from_raw));
+                }
                 if event == libc::PTRACE_EVENT_EXEC {
                     self.started = true;
                     let read = |what| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
@@ -197,14 +206,32 @@ impl Tracer {
             Err(Errno::ECHILD) => return false,
             Err(error) => panic!("waiting for a traced process failed: {error}"),
         }
+        self.give_turn();
         true
+    }
+
+    /// Whether `pid` is one of the command's own threads, and not the first.
+    fn helps(&self, pid: Pid) -> bool {
+        pid != self.root && fs::exists(format!("/proc/{}/task/{pid}", self.root)).unwrap_or_default()
     }
 
     /// Whether `pid` is a helping thread at a point that it must not go beyond yet.
     fn holds(&self, pid: Pid) -> bool {
-        let helps = pid != self.root && fs::exists(format!("/proc/{}/task/{pid}", self.root)).unwrap_or_default();
         let at_point = |registers| begins(&registers) && point(pid, &registers).is_some();
-        helps && !self.waiting && ptrace::getregs(pid).is_ok_and(at_point)
+        self.turn != Some(pid) && ptrace::getregs(pid).is_ok_and(at_point) && self.helps(pid)
+    }
+
+    /// Lets the eldest of the held threads go on, once nothing goes on without it.
+    fn give_turn(&mut self) {
+        let rests = |pid: &Pid| self.held.contains(pid) || self.waiting.contains(pid);
+        if self.turn.is_none()
+            && self.waiting.contains(&self.root)
+            && self.alive.iter().all(|pid| rests(pid) || *pid != self.root && !self.helps(*pid))
+            && let Some(pid) = self.held.pop_first()
+        {
+            self.turn = Some(pid);
+            self.pass(pid);
+        }
     }
 
     fn pass(&mut self, pid: Pid) {
@@ -214,6 +241,9 @@ impl Tracer {
 
     fn gone(&mut self, pid: Pid, code: i32) {
         self.alive.retain(|other| *other != pid);
+        self.held.remove(&pid);
+        self.waiting.remove(&pid);
+        self.turn.take_if(|turn| *turn == pid);
         if pid == self.root {
             self.code = code;
         }
