@@ -141,6 +141,14 @@ impl Store {
         Ok(others.filter(|parent| self.has_commit(parent).unwrap_or_default()).collect())
     }
 
+    /// Whether two trees have the same below `folder`: a cheap look. None has nothing there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the repository can't be read.
+    pub fn is_same(a: Option<&Tree<'_>>, b: Option<&Tree<'_>>, folder: &StorePath) -> Result<bool, StoreError> {
+        Ok(folder_in(a, folder)? == folder_in(b, folder)?)
+    }
+
     /// What is below `folder` in one of two trees and not in the other, or otherwise. None has nothing there, and neither has one with something else in
     /// the folder's place.
     ///
@@ -152,8 +160,7 @@ impl Store {
         b: Option<&Tree<'_>>,
         folder: &StorePath,
     ) -> Result<Vec<StorePath>, StoreError> {
-        let start = |tree: Option<&Tree<'_>>| tree.map(|tree| tree.folder_id(folder)).transpose();
-        let mut folders = vec![(folder.clone(), [start(a)?.flatten(), start(b)?.flatten()])];
+        let mut folders = vec![(folder.clone(), [folder_in(a, folder)?, folder_in(b, folder)?])];
         let mut files = Vec::new();
         let mut seen = [0, 0];
         while let Some((at, sides)) = folders.pop() {
@@ -205,6 +212,10 @@ impl Store {
         }
         Ok(both)
     }
+}
+
+fn folder_in(tree: Option<&Tree<'_>>, folder: &StorePath) -> Result<Option<Oid>, StoreError> {
+    Ok(tree.map(|tree| tree.folder_id(folder)).transpose()?.flatten())
 }
 
 /// What lies under one name in a folder of a tree.

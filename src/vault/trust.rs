@@ -46,6 +46,10 @@ impl Judge {
         Ok(Some(Self::new(Authority::of(chain), accepted)))
     }
 
+    fn epochs(&self) -> usize {
+        self.authority.chain().summary().epochs.len()
+    }
+
     /// The sidecar of `path` in `tree`, if it counts.
     fn counting(&self, tree: Option<&Tree<'_>>, file: &StorePath, path: &SecretPath) -> Option<Signed> {
         let bytes = tree?.read(file, MAX_SIDECAR_BYTES as u64).unwrap_or_default()?;
@@ -237,8 +241,8 @@ fn tree_on_the_way<'a>(store: &'a Store, commit: &CommitId) -> Result<Option<Tre
     }
 }
 
-/// Compares each step of the way from `from`, where a trusted branch stood, by the policy that it has now. The state where it stood counted by
-/// the policy of that time: who is removed together with a replay has not taken back what they signed when they had the right.
+/// Compares each step of the way from `from`, where a trusted branch stood, by the policy that it has now. What a step begins upon counted by the
+/// policy of that time too: who is removed together with a replay has not taken back what they signed when they had the right.
 pub(super) fn walk(
     store: &Store,
     judge: &Judge,
@@ -246,10 +250,17 @@ pub(super) fn walk(
     way: &[CommitId],
     refused: &mut Refusals,
 ) -> Result<(), VaultError> {
+    let policies = layout::place(layout::POLICY);
     let mut then = Judge::before(judge, store, from)?;
     let mut at = from;
     for commit in way {
-        step(store, (judge, then.take().as_ref()), at, commit, refused)?;
+        step(store, (judge, then.as_ref()), at, commit, refused)?;
+        let (before, after) = (tree_on_the_way(store, at)?, tree_on_the_way(store, commit)?);
+        if !Store::is_same(before.as_ref(), after.as_ref(), &policies)? {
+            // It never falls: nobody gets a right back by leaving epochs out for a moment.
+            let newer = |later: &Judge| then.as_ref().is_none_or(|then| later.epochs() > then.epochs());
+            then = Judge::before(judge, store, commit)?.filter(newer).or(then);
+        }
         at = commit;
     }
     Ok(())

@@ -109,28 +109,34 @@ fn what_was_lost_is_not_back_where_something_later_was_seen() {
 
 #[test]
 fn a_replay_over_what_a_removed_member_signed_is_one_also_where_both_come_at_once() {
-    let world = World::new();
-    world.create();
-    world.publish();
-    let old = world.git(&["rev-parse", "HEAD"]);
-    let update = Update { value: Some(secret("two")), ..Update::of(path()) };
-    world.vault_as("will").update(&update, &Writing::default()).unwrap();
-    world.publish();
-    // Somebody puts the old state back, and an admin who never saw the newer one removes its author.
-    world.git(&["checkout", "-q", &old, "--", ".vsecure/secrets"]);
-    world.git(&["commit", "-q", "-m", "By hand"]);
-    let mut blind = world.options();
-    blind.look = false;
-    blind.pins = Some(Pins::in_directory(world.folder.path().join("blind")));
-    blind.claim = Some(StoreClaim { id: world.vault_as("alice").id(), epoch: None });
-    let mut blind = Vault::open(blind).unwrap();
-    blind.unlock(vec![world.identity("alice").clone()]).unwrap();
-    blind.change_policy(&Edit::RemoveMember { who: "will".into() }.into(), &Writing::default()).unwrap();
-    world.publish();
-    assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "what he signed while he could was seen");
-    world.adopt();
-    world.publish();
-    assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+    // Behind a commit that has nothing to do with it, too.
+    for between in [0, 2] {
+        let world = World::new();
+        world.create();
+        world.publish();
+        let old = world.git(&["rev-parse", "HEAD"]);
+        let update = Update { value: Some(secret("two")), ..Update::of(path()) };
+        world.vault_as("will").update(&update, &Writing::default()).unwrap();
+        world.publish();
+        for _ in 0..between {
+            world.git(&["commit", "-q", "--allow-empty", "-m", "Between"]);
+        }
+        // Somebody puts the old state back, and an admin who never saw the newer one removes its author.
+        world.git(&["checkout", "-q", &old, "--", ".vsecure/secrets"]);
+        world.git(&["commit", "-q", "-m", "By hand"]);
+        let mut blind = world.options();
+        blind.look = false;
+        blind.pins = Some(Pins::in_directory(world.folder.path().join("blind")));
+        blind.claim = Some(StoreClaim { id: world.vault_as("alice").id(), epoch: None });
+        let mut blind = Vault::open(blind).unwrap();
+        blind.unlock(vec![world.identity("alice").clone()]).unwrap();
+        blind.change_policy(&Edit::RemoveMember { who: "will".into() }.into(), &Writing::default()).unwrap();
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "what he signed while he could was seen");
+        world.adopt();
+        world.publish();
+        assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+    }
 }
 
 /// A hook that makes a value, and fails at every other step.
