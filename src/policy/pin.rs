@@ -112,6 +112,9 @@ pub struct Replay {
     /// The hash of the last sidecar before it that broke nothing; none where there was none.
     #[serde(default)]
     pub state: Option<Digest>,
+    /// A commit that has it.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// Where a trusted branch stood when it was last verified.

@@ -56,6 +56,14 @@ impl Judge {
         let signed = Signed::verify(&self.authority, bytes, path).ok()?;
         (signed.by_right || self.accepted.contains(&signed.digest)).then_some(signed)
     }
+
+    /// The state of `path` that was lost, as far as it is here. It did count.
+    fn lost(&self, store: &Store, replay: &Replay, file: &StorePath, path: &SecretPath) -> Option<Signed> {
+        let tree = store.tree_of(&replay.before.as_ref()?.parse().ok()?).ok()?;
+        let bytes = tree.read(file, MAX_SIDECAR_BYTES as u64).ok()??;
+        let signed = Signed::verify(&self.authority, bytes, path).ok()?;
+        (Some(signed.digest) == replay.state).then_some(signed)
+    }
 }
 
 /// What looking at the trusted branches came to.
@@ -300,8 +308,11 @@ fn step(
             (_, None) => floor == 0,
             (_, Some(new)) if known.is_some_and(|replay| is_back(replay, new.sidecar.revision, &new.digest)) => true,
             (_, Some(new)) if new.sidecar.revision.get() <= seen || leaps(floor, new.sidecar.revision) => false,
-            (None, Some(_)) => true,
-            (Some(old), Some(new)) => follows(old, new),
+            (_, Some(new)) => {
+                // Nor is anybody forgotten by way of a state that is refused, or none.
+                let lost = known.and_then(|replay| judge.lost(store, replay, &file, &path));
+                old.iter().chain(&lost).all(|old| follows(old, new))
+            }
         };
         if let Some(new) = new.filter(|new| !follows && !leaps(floor, new.sidecar.revision)) {
             // Also what goes on from the highest number, and forgets somebody, has to be passed.
@@ -310,7 +321,8 @@ fn step(
         if follows {
             refused.remove(&path);
         } else {
-            let first = || Replay { commit: b.to_string(), revision: floor, state: old.map(|old| old.digest) };
+            let (before, state) = old.map(|old| (a.to_string(), old.digest)).unzip();
+            let first = || Replay { commit: b.to_string(), revision: floor, state, before };
             refused.entry(path).or_insert_with(first).revision = floor;
         }
     }

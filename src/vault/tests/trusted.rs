@@ -44,13 +44,46 @@ fn who_forgets_that_somebody_knows_a_value_is_refused_whatever_number_it_has() {
     assert_eq!(exposed.len(), 1, "rita knows it");
     world.forge(world.identity("will"), "will", |sidecar| sidecar.exposed_to.clear());
     assert!(world.vault_as("alice").get(&path()).is_ok(), "what is local is the user's own");
-    world.publish();
-    assert!(matches!(world.flaw(), Flaw::Replayed { .. }));
+    let place = world.file(&layout::sidecar(&path()));
+    let first = fs::read(&place).unwrap();
+    world.forge(world.identity("will"), "will", |_| {});
+    let next = fs::read(&place).unwrap();
+    for state in [first, next] {
+        fs::write(&place, state).unwrap();
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "one more state makes it no better");
+    }
     world.adopt();
     world.publish();
     assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
     let now = world.vault_as("alice").describe(&path()).unwrap().exposed_to;
     assert_eq!(now, exposed, "she knows it still, whoever forgot that");
+}
+
+#[test]
+fn who_takes_a_secret_away_for_a_moment_makes_nobody_forgotten() {
+    for at_once in [true, false] {
+        let world = World::new();
+        world.create();
+        let remove = Edit::RemoveMember { who: "rita".into() };
+        world.vault_as("alice").change_policy(&remove.into(), &Writing::default()).unwrap();
+        world.publish();
+        let exposed = world.vault_as("alice").describe(&path()).unwrap().exposed_to;
+        let seen = world.git(&["rev-parse", "HEAD"]);
+        world.git(&["rm", "-q", "-r", ".vsecure/secrets"]);
+        world.git(&["commit", "-q", "-m", "Gone"]);
+        if !at_once {
+            world.publish();
+        }
+        world.git(&["checkout", "-q", &seen, "--", ".vsecure/secrets"]);
+        world.forge(world.identity("will"), "will", |sidecar| sidecar.exposed_to.clear());
+        world.publish();
+        assert!(matches!(world.flaw(), Flaw::Replayed { .. }), "at once: {at_once}");
+        world.adopt();
+        world.publish();
+        assert_eq!(world.vault_as("alice").get(&path()).unwrap().value.as_bytes(), b"one");
+        assert_eq!(world.vault_as("alice").describe(&path()).unwrap().exposed_to, exposed);
+    }
 }
 
 #[test]
