@@ -1,6 +1,7 @@
 //! The index: read while git's lock is held, written anew aside, and renamed over the old one.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,15 +31,21 @@ impl Store {
     /// Reads the index. One that can't be changed is found out here, before anything is written.
     pub(super) fn open_index(&self) -> Result<Index, StoreError> {
         let real = self.git()?.git_dir.join("index");
-        let (there, bytes) = match fs::metadata(&real).and_then(|there| Ok((there, fs::read(&real)?))) {
-            Ok(read) => read,
+        let there = match real.symlink_metadata() {
+            Ok(there) => there,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Index { file: IndexFile::empty(), there: None });
             }
             Err(error) => return Err(StoreError::io(&real, error)),
         };
-        let file = IndexFile::parse(bytes)
-            .map_err(|error| StoreError::Unsupported { what: format!("its index can't be changed: {error}") })?;
+        let refused =
+            |why: &dyn Display| StoreError::Unsupported { what: format!("its index can't be changed: {why}") };
+        // Git would follow a link, and lock what it leads to; anything else could make us wait for ever.
+        if !there.is_file() {
+            return Err(refused(&"it is no plain file"));
+        }
+        let bytes = fs::read(&real).map_err(|error| StoreError::io(&real, error))?;
+        let file = IndexFile::parse(bytes).map_err(|error| refused(&error))?;
         Ok(Index { file, there: Some(there) })
     }
 

@@ -22,6 +22,8 @@ const HASH: usize = 20;
 
 /// Flag: two more bytes of flags follow.
 const EXTENDED: u16 = 0x4000;
+/// Flag in those: the path is only to be added some time, and nothing is staged for it.
+const INTENT_TO_ADD: u16 = 0x2000;
 const STAGE: u16 = 0x3000;
 /// The length of the path; all ones when it is as long or longer.
 const LENGTH: u16 = 0x0FFF;
@@ -182,6 +184,7 @@ impl IndexFile {
         let mut staged = Staged::default();
         for slot in self.slots.get(self.range(path)).unwrap_or_default() {
             match self.flags(slot.at) {
+                Some(flags) if flags & EXTENDED != 0 && self.is_intended(slot) => {}
                 Some(flags) if flags & STAGE == 0 => staged.id = self.id(slot),
                 _ => staged.conflicted = true,
             }
@@ -343,6 +346,11 @@ impl IndexFile {
     fn flags(&self, at: usize) -> Option<u16> {
         let flags = self.bytes.get(at + FLAGS.start..at + FLAGS.end)?;
         Some(u16::from_be_bytes(flags.try_into().ok()?))
+    }
+
+    /// Of an entry whose flags are extended.
+    fn is_intended(&self, slot: &Slot) -> bool {
+        number(&self.bytes, slot.at + FLAGS.start).is_some_and(|flags| flags & u32::from(INTENT_TO_ADD) != 0)
     }
 
     fn id(&self, slot: &Slot) -> Option<Oid> {

@@ -55,6 +55,28 @@ fn a_merge_can_be_aborted_in_the_second_in_which_we_wrote() {
 }
 
 #[test]
+fn what_is_only_to_be_added_some_time_is_not_staged_for_deletion() {
+    let world = World::with_store();
+    world.ok(&["create", "production/A", "one", "--no-commit"]);
+    world.sh("git reset -q; echo code > code; git add -N .vsecure code");
+    world.ok(&["update", "A", "two"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), " A code\n");
+    assert_eq!(world.git(&["diff", "--cached", "--name-only"]), "");
+}
+
+#[test]
+fn an_index_that_is_no_plain_file_is_refused() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    world.sh("mv .git/index .git/real; ln -s real .git/index");
+    assert!(world.refused(1, &["update", "A", CANARY]).contains("no plain file"));
+    world.sh("rm .git/index; mkfifo .git/index");
+    assert!(world.refused(1, &["update", "A", CANARY]).contains("no plain file"));
+    world.sh("rm .git/index; mv .git/real .git/index");
+    world.ok(&["update", "A", "two"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_work_tree_that_was_put_back_by_hand_is_not_built_upon() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.ok(&["update", "A", "two"]);
