@@ -179,6 +179,7 @@ impl Vault {
             let here = authority::epochs_in(&self.store)?.last().copied().unwrap_or(Epoch::FIRST);
             return Err(VaultError::PolicyBehind { here, known: authority.policy().epoch });
         }
+        self.demand_checked_out(base)?;
         let grants = self.grants_in_force()?;
         // What doesn't count today is neither encrypted anew nor accepted, except where an admin says so.
         let (mut signed, _) = self.verified_all()?;

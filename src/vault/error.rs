@@ -497,6 +497,12 @@ pub enum VaultError {
         /// The file, as a path within the store.
         file: String,
     },
+    /// What HEAD has is missing in the work tree: it was removed by hand, or the checkout is sparse.
+    #[error("`{file}` is in the branch's commit and not in the work tree")]
+    NotCheckedOut {
+        /// The file, as a path within the store.
+        file: String,
+    },
     /// A rotation is under way, and the next version is its pending value's.
     #[error("a rotation of `{path}` is under way: there is a pending value")]
     RotationPending {

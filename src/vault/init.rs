@@ -10,6 +10,8 @@ use crate::model::{
 use crate::policy::demand_free_name;
 use crate::store::{Batch, FileChange, Mode, Store, StoreError};
 
+use super::authority::epochs_in;
+use super::write::Base;
 use super::{Vault, VaultError, VaultOptions, Writing, layout};
 
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
@@ -69,6 +71,7 @@ impl Vault {
             commit: None,
         };
         if writing.dry_run {
+            demand_none_committed(store.head_tree()?.as_ref())?;
             return Ok(made);
         }
         let fresh = |path, content| FileChange { path, seen: None, content: Some(content) };
@@ -84,16 +87,26 @@ impl Vault {
             committer: options.committer.clone(),
             mode: if writing.no_commit { Mode::Stage } else { Mode::Commit },
         };
+        let transaction = store.begin("init")?;
+        demand_none_committed(transaction.base().map(|commit| store.tree_of(commit)).transpose()?.as_ref())?;
         // Before the commit: a pin of a store that then was not made does no harm, a store that its maker's machine mistrusts would.
         if let Some(pins) = &options.pins {
             pins.trust(&id)?;
         }
-        made.commit = store.begin("init")?.apply(batch)?.commit.map(|commit| commit.to_string());
+        made.commit = transaction.apply(batch)?.commit.map(|commit| commit.to_string());
         // The store is made, and trusted: an error now would look as if it were not. What isn't remembered yet will be.
         if let Ok(vault) = Self::inspect(options) {
             let _ = vault.pin();
         }
         Ok(made)
+    }
+}
+
+/// That the commit has no store that is only not checked out: its secrets would be left without their policy.
+fn demand_none_committed(base: Base<'_>) -> Result<(), VaultError> {
+    match base.map(|tree| epochs_in(tree)).transpose()?.unwrap_or_default().first() {
+        Some(epoch) => Err(VaultError::NotCheckedOut { file: layout::epoch(*epoch).to_string() }),
+        None => Ok(()),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn sidecar(path: &SecretPath) -> StorePath {
     place(&format!("{SECRETS}/{path}{SIDECAR_ENDING}"))
 }
 
-/// Whether a file below `secrets/` of this name is a sidecar.
+/// Whether a file below `secrets/` of this name is a sidecar; one below `grants/`, a grant.
 pub(super) fn is_sidecar(name: &str) -> bool {
     name.ends_with(SIDECAR_ENDING)
 }

@@ -261,7 +261,25 @@ impl Vault {
             (Some(file), _) => Some(self.valid(file, path)?),
         };
         let position = Position { path: path.clone(), current, committed };
-        if self.fits(&position) { Ok(position) } else { Err(VaultError::Diverged { file: place.as_str().to_owned() }) }
+        let file = || place.as_str().to_owned();
+        match &position.current {
+            _ if self.fits(&position) => Ok(position),
+            Some(_) => Err(VaultError::Diverged { file: file() }),
+            None => Err(VaultError::NotCheckedOut { file: file() }),
+        }
+    }
+
+    /// That every secret and grant that the commit has is in the work tree, too: what is done with all of them would pass over the others.
+    pub(super) fn demand_checked_out(&self, base: Base<'_>) -> Result<(), VaultError> {
+        let Some(tree) = base else { return Ok(()) };
+        for folder in [layout::SECRETS, layout::GRANTS].map(layout::place) {
+            let (committed, here) = (tree.list(&folder)?.files, self.store.list(&folder)?.files);
+            let missing = |file: &&StorePath| layout::is_sidecar(file.as_str()) && here.binary_search(file).is_err();
+            if let Some(file) = committed.iter().find(missing) {
+                return Err(VaultError::NotCheckedOut { file: file.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// Where `path` stands, for something new to be put there. Twins first: on a file system that folds case, a twin's file is found

@@ -178,9 +178,11 @@ fn another_store_in_the_place_of_the_one_that_a_branch_had_is_named() {
             world.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
         }
         let attacker = attackers_clone(&world, &remote);
-        fs::remove_dir_all(attacker.join(".vsecure")).unwrap();
+        world.git_in(&attacker, &["rm", "-q", "-r", ".vsecure"]);
+        world.git_in(&attacker, &["commit", "-q", "-m", "Gone"]);
         let mut init = world.command("vsecure");
-        init.args(["init", "--name", "mallory", "--email", "mallory@example.com"]).current_dir(&attacker);
+        init.args(["init", "--no-commit", "--name", "mallory", "--email", "mallory@example.com"])
+            .current_dir(&attacker);
         let made = World::run_command(init, b"");
         assert_eq!(made.code, 0, "{}", made.err);
         push_all(&world, &attacker, "Another");

@@ -121,6 +121,28 @@ fn an_unborn_branch_a_branch_with_a_slash_and_a_detached_head() {
 }
 
 #[test]
+fn what_is_not_checked_out_is_not_passed_over() {
+    let world = World::with_secrets(&[("production/A", "one"), ("staging/B", "b")]);
+    let helps = |error: String| assert!(error.contains("git sparse-checkout add .vsecure"), "{error}");
+    world.git(&["sparse-checkout", "set", "--cone", ".vsecure/policy", ".vsecure/secrets/production"]);
+    // Work that concerns others goes on.
+    world.ok(&["update", "A", "two"]);
+    helps(world.refused(5, &["create", "staging/B", CANARY]));
+    helps(world.refused(5, &["env:add", "qa", "--yes"]));
+    world.git(&["sparse-checkout", "set", "--cone", "code"]);
+    assert!(!world.project.join(".vsecure").exists());
+    helps(world.refused(5, &["init"]));
+    helps(world.refused(5, &["init", "--dry-run"]));
+    world.git(&["sparse-checkout", "add", ".vsecure"]);
+    world.ok(&["env:add", "qa", "--yes"]);
+    assert_eq!(world.get("staging/B"), "b");
+    world.sh("rm -r .vsecure");
+    assert!(world.refused(5, &["init"]).contains("git checkout -- .vsecure/policy/000001.yaml"));
+    world.sh("git add -A; git commit -q -m Gone");
+    world.ok(&["init"]);
+}
+
+#[test]
 fn linked_work_trees_and_several_stores() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.git(&["worktree", "add", "-q", "../tree", "-b", "other"]);

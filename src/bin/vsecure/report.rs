@@ -506,6 +506,12 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::Diverged { file } => {
             advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
         }
+        VaultError::NotCheckedOut { file } => advice(
+            CONFLICT,
+            format!(
+                "git checkout -- .vsecure/{file}   brings it back; where the checkout is sparse: git sparse-checkout add .vsecure"
+            ),
+        ),
         VaultError::RotationPending { path } => advice(
             CONFLICT,
             format!("vsecure rotation:run {path}   goes on with it; vsecure rotation:cancel {path}   drops the value"),
