@@ -81,19 +81,20 @@ impl Store {
         read(&self.root, path, max)
     }
 
-    /// As [`Store::read`], of many: what came of each.
-    pub fn read_many(&self, paths: &[StorePath], max: u64) -> Vec<Result<Option<Vec<u8>>, StoreError>> {
+    /// As [`Store::read`], of many, each with the most bytes that it may have: what came of each.
+    pub fn read_many(&self, files: &[(StorePath, u64)]) -> Vec<Result<Option<Vec<u8>>, StoreError>> {
         let root = &self.root;
-        let files = ByFolder::new(paths.iter().cloned().zip(0usize..));
+        let files =
+            ByFolder::new(files.iter().zip(0usize..).map(|((path, max), number)| (path.clone(), (*max, number))));
         let read = files.map(|path, files| {
             let folder = Folder::of(root, path);
-            let read = |path: &StorePath| match &folder {
+            let read = |path: &StorePath, max| match &folder {
                 Ok(Some(folder)) => folder.read(path.split_last().1, max, path.as_str()),
                 Ok(None) => Ok(None),
                 // By itself, so that the error is about this file.
                 Err(_) => read(root, path, max),
             };
-            files.iter().map(|(path, number)| (*number, read(path))).collect::<Vec<_>>()
+            files.iter().map(|(path, (max, number))| (*number, read(path, *max))).collect::<Vec<_>>()
         });
         let mut read: Vec<_> = read.into_iter().flatten().collect();
         read.sort_by_key(|(number, _)| *number);

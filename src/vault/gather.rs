@@ -1,14 +1,14 @@
 //! Many secrets at once, for programs: chosen together, verified and opened all, written down all, and only then released.
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::audit;
 use crate::crypto::SecretBytes;
 use crate::model::{Environment, Pattern, SecretPath, Sidecar};
+use crate::store::Store;
 
 use super::access_log::Line;
-use super::files::Files;
-use super::revision::{Signed, unseal};
+use super::revision::{Signed, as_stated, most_bytes, unseal};
 use super::{Flaw, Me, Reading, Selection, Vault, VaultError, layout};
 
 /// Secrets that were chosen and whose revisions were verified; nothing of them was opened yet.
@@ -147,23 +147,20 @@ impl Vault {
     }
 
     /// Every value of `picked` as far as the member may read it and it is what was signed.
-    fn open_picked(
-        &self,
-        me: &Me,
-        files: &dyn Files,
-        picked: Picked,
-    ) -> Vec<(Sidecar, Result<SecretBytes, VaultError>)> {
-        let file_of = |signed: &Signed| {
-            self.demand_readable(signed)?;
-            self.age_file(files, signed)?.ok_or_else(|| VaultError::Deleted { path: signed.sidecar.path.clone() })
-        };
-        let jobs = picked.0.into_iter().map(|signed| (file_of(&signed), signed)).collect::<Vec<_>>();
+    fn open_picked(&self, me: &Me, store: &Store, picked: Picked) -> Vec<(Sidecar, Result<SecretBytes, VaultError>)> {
+        let file_of =
+            |signed: &Signed| (layout::value(&signed.sidecar.path), most_bytes(signed.sidecar.ciphertext.as_ref()));
+        let read = store.read_many(&picked.0.iter().map(file_of).collect::<Vec<_>>());
+        let may = picked.0.iter().map(|signed| self.demand_readable(signed)).collect::<Vec<_>>();
         // Opening is what takes time, and each file is by itself.
-        let open = |(file, signed): (Result<Vec<u8>, VaultError>, Signed)| {
-            let value = file.and_then(|file| unseal(&file, &signed, me));
+        let open = |((signed, read), may): ((Signed, _), Result<(), VaultError>)| {
+            let sidecar = &signed.sidecar;
+            let file = || as_stated(&layout::value(&sidecar.path), sidecar.ciphertext.as_ref(), read);
+            let value = may.and_then(|()| file()?.ok_or_else(|| VaultError::Deleted { path: sidecar.path.clone() }));
+            let value = value.and_then(|file| unseal(&file, &signed, me));
             (signed.sidecar, value)
         };
-        jobs.into_par_iter().map(open).collect()
+        picked.0.into_par_iter().zip(read).zip(may).map(open).collect()
     }
 }
 

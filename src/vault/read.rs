@@ -308,8 +308,8 @@ impl Vault {
 
     /// Reads and verifies `sidecars`, in their order.
     fn verified(&self, sidecars: Vec<SidecarFile>) -> Vec<Result<Signed, VaultError>> {
-        let files: Vec<StorePath> = sidecars.iter().map(|found| found.file.clone()).collect();
-        let read = self.store.read_many(&files, MAX_SIDECAR_BYTES as u64);
+        let file_of = |found: &SidecarFile| (found.file.clone(), MAX_SIDECAR_BYTES as u64);
+        let read = self.store.read_many(&sidecars.iter().map(file_of).collect::<Vec<_>>());
         let read: Vec<_> = sidecars.into_iter().zip(read).collect();
         // Verifying is what takes time, and each file is by itself.
         let authority = &self.authority;

@@ -114,15 +114,24 @@ pub(super) fn stated_file(
     place: &StorePath,
     stated: Option<&Ciphertext>,
 ) -> Result<Option<Vec<u8>>, VaultError> {
+    as_stated(place, stated, files.read(place, most_bytes(stated)))
+}
+
+/// How much of an age file is read. The signed size bounds it; the limit in force for new values must not make old ones unreadable.
+pub(super) fn most_bytes(stated: Option<&Ciphertext>) -> u64 {
+    stated.map_or(MAX_AGE_FILE_BYTES, |stated| stated.size.min(MAX_AGE_FILE_BYTES))
+}
+
+/// What came of reading [`most_bytes`] of the age file at `place`, compared with what is `stated`.
+pub(super) fn as_stated(
+    place: &StorePath,
+    stated: Option<&Ciphertext>,
+    read: Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Option<Vec<u8>>, VaultError> {
     let Some(stated) = stated else {
-        return match files.read(place, MAX_AGE_FILE_BYTES)? {
-            None => Ok(None),
-            Some(_) => Err(refused(place, Flaw::ValueUnknown)),
-        };
+        return read?.map_or(Ok(None), |_| Err(refused(place, Flaw::ValueUnknown)));
     };
-    // The signed size bounds what is read; the limit in force for new values must not make old ones unreadable.
-    let limit = stated.size.min(MAX_AGE_FILE_BYTES);
-    let file = match files.read(place, limit) {
+    let file = match read {
         Ok(file) => file.ok_or_else(|| refused(place, Flaw::ValueMissing))?,
         Err(StoreError::TooLarge { .. }) => return Err(refused(place, Flaw::ValueReplaced)),
         Err(error) => return Err(error.into()),

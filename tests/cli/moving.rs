@@ -271,6 +271,18 @@ fn a_store_of_passage_moves_in() {
     // Any of its recipients' keys will do, and none else.
     world.ok(&["import", store, "--env", "staging", "--from-identity", "../home/other.key"]);
     assert_eq!(world.get("staging/db/password"), CANARY);
+    // Where passage itself is told that its keys are.
+    let with_identities = |file: &str| {
+        let mut command = world.command("vsecure");
+        command.args(["import", store, "--env", "development", "--dry-run"]);
+        command.env("PASSAGE_IDENTITIES_FILE", world.home.join(file));
+        World::run_command(command, b"")
+    };
+    world.sh("mv $HOME/.passage/identities $HOME/moved.key");
+    let run = with_identities("moved.key");
+    assert!(run.code == 0 && run.err.contains("development/db/password"), "{}", run.err);
+    assert_eq!(with_identities("missing.key").code, 4);
+    world.sh("mv $HOME/moved.key $HOME/.passage/identities");
     world.sh("age-keygen -o $HOME/stranger.key 2>/dev/null");
     let key = ["--from-identity", "../home/stranger.key"];
     let error = world.refused(4, &["import", store, "--env", "development", key[0], key[1]]);

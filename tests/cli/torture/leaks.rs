@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::errno::Errno;
+use tempfile::TempDir;
 
 use super::Extent;
 use super::scenario::{base, let_time_pass};
 use super::sweep::on_all_processors;
 use super::tracer::{Act, Traced, trace};
+use crate::moving::tool;
 use crate::report::Row;
 use crate::support::{CANARY, World};
 
@@ -24,10 +26,16 @@ struct Leak {
     hands_on: bool,
     /// Whether it starts without a store.
     bare: bool,
+    /// What it ends with where nothing is done to it.
+    code: i32,
 }
 
 const fn leak(command: &'static str, arguments: &'static [&'static str]) -> Leak {
-    Leak { command, arguments, prints: false, hands_on: false, bare: false }
+    Leak { command, arguments, prints: false, hands_on: false, bare: false, code: 0 }
+}
+
+const fn refused(code: i32, command: &'static str, arguments: &'static [&'static str]) -> Leak {
+    Leak { code, ..leak(command, arguments) }
 }
 
 const fn printing(command: &'static str, arguments: &'static [&'static str]) -> Leak {
@@ -36,14 +44,19 @@ const fn printing(command: &'static str, arguments: &'static [&'static str]) -> 
 
 /// What somebody who wants to become a member has sent, and rules to apply.
 const REQUEST: &str = "../home/request";
+const ANOTHER_KEY: &str = "../home/another-key";
 const RULES: &str = "../home/rules.json";
 /// A text with the reference of a value.
 const TEMPLATE: &str = "../home/template";
 /// A store of passage that holds the value twice.
 const PASSAGE: &str = "../home/passage";
 
+/// A file that sops encrypted, and a store of pass.
+const SOPS: &str = "../home/sops.yaml";
+const PASS: &str = "../home/pass";
+
 /// Every command has one or more; the value comes on standard input, where one is taken.
-const LEAKS: [Leak; 93] = [
+const LEAKS: [Leak; 95] = [
     Leak { bare: true, ..leak("init", &["init"]) },
     leak("demo", &["demo"]),
     leak("status", &["status", "--json"]),
@@ -52,13 +65,13 @@ const LEAKS: [Leak; 93] = [
     leak("man", &["man", "pages"]),
     leak("secrets:create", &["create", "production/NEW", "-", "--tags", "x", "-m", "Message"]),
     leak("secrets:create", &["create", "production/NEW", CANARY, "--no-commit"]),
-    leak("secrets:create", &["create", "production/../NEW", CANARY]),
+    refused(2, "secrets:create", &["create", "production/../NEW", CANARY]),
     leak("secrets:update", &["update", "production/A", "-"]),
     leak("secrets:update", &["update", "production/A", "--tags", "x"]),
     leak("secrets:set", &["set", "production/B", "-"]),
     printing("secrets:get", &["get", "production/A"]),
     printing("secrets:get", &["get", "production/A", "--version", "1", "--json"]),
-    leak("secrets:get", &["get", "production/A", "--field", "none.such"]),
+    refused(2, "secrets:get", &["get", "production/A", "--field", "none.such"]),
     leak("secrets:list", &["list"]),
     leak("secrets:describe", &["describe", "production/A", "--json"]),
     leak("secrets:versions", &["versions", "production/A", "--all"]),
@@ -84,11 +97,11 @@ const LEAKS: [Leak; 93] = [
     leak("report", &["report", "--json"]),
     leak("revert", &["revert", "HEAD"]),
     leak("verify", &["verify", "HEAD"]),
-    leak("access:acknowledge", &["access:acknowledge", "production/A", "--reason", "x", "--until", "2099-01-01"]),
-    leak("access:check", &["access:check"]),
+    leak("access:acknowledge", &["access:acknowledge", "production/B", "--reason", "x", "--until", "2099-01-01"]),
+    refused(8, "access:check", &["access:check"]),
     leak("access:debt", &["access:debt"]),
     leak("access:expire", &["access:expire"]),
-    leak("access:grant", &["access:grant", "production/A", "--user", "ci", "--duration", "1d"]),
+    leak("access:grant", &["access:grant", "production/A", "--user", "hand", "--duration", "1d"]),
     leak("access:grants", &["access:grants"]),
     leak("access:list", &["access:list"]),
     leak("access:who", &["access:who", "production/A"]),
@@ -97,21 +110,21 @@ const LEAKS: [Leak; 93] = [
     leak("env:list", &["env:list"]),
     leak("env:remove", &["env:remove", "development", "--yes"]),
     leak("keys:recovery", &["keys:recovery", "--yes"]),
-    leak("members:accept", &["members:accept", "production/A"]),
+    refused(2, "members:accept", &["members:accept", "production/A"]),
     leak("members:add", &["members:add", REQUEST, "--roles", "admins", "--yes"]),
-    leak("members:add-key", &["members:add-key", "ci", REQUEST, "--yes"]),
+    leak("members:add-key", &["members:add-key", "ci", ANOTHER_KEY, "--yes"]),
     leak("members:add-machine", &["members:add-machine", "more", "--roles", "admins", "--yes"]),
     leak("members:list", &["members:list"]),
     leak("members:remove", &["members:remove", "ci", "--yes"]),
-    leak("members:replace-key", &["members:replace-key", "ci", REQUEST, "--lost", "--yes"]),
+    leak("members:replace-key", &["members:replace-key", "ci", ANOTHER_KEY, "--lost", "--yes"]),
     leak("members:request", &["members:request", "--name", "dave", "--email", "dave@example.com"]),
     leak("members:roles", &["members:roles", "ci", "devops", "--yes"]),
     leak("members:show", &["members:show", "ci"]),
     leak("policy:apply", &["policy:apply", RULES, "--yes"]),
     leak("policy:diff", &["policy:diff", "1", "2"]),
-    leak("policy:edit", &["policy:edit", "--yes"]),
+    refused(2, "policy:edit", &["policy:edit", "--yes"]),
     leak("policy:history", &["policy:history"]),
-    leak("policy:rebase", &["policy:rebase", "--yes"]),
+    refused(5, "policy:rebase", &["policy:rebase", "--yes"]),
     leak("policy:show", &["policy:show"]),
     leak("rekey", &["rekey"]),
     leak("rotation:set", &["rotation:set", "production/A", "--period", "30d", "--hook", "ops/hook"]),
@@ -120,17 +133,19 @@ const LEAKS: [Leak; 93] = [
     leak("rotation:run", &["rotation:run", "production/HOOKED", "--json"]),
     leak("rotation:run", &["rotation:run", "--due", "--json"]),
     leak("rotation:cancel", &["rotation:cancel", "production/BEGUN"]),
-    leak("secrets:adopt", &["secrets:adopt", "production/A", "--yes"]),
-    leak("secrets:grant-access", &["grant-access", "production/A", "--user", "ci", "--duration", "1h"]),
-    leak("secrets:revoke-access", &["revoke-access", "production/A", "--user", "ci"]),
+    refused(5, "secrets:adopt", &["secrets:adopt", "production/A", "--yes"]),
+    leak("secrets:grant-access", &["grant-access", "production/A", "--user", "hand", "--duration", "1h"]),
+    leak("secrets:revoke-access", &["revoke-access", "production/B", "--user", "hand"]),
     leak("trust:hook", &["trust:hook", "ops/hook"]),
     leak("trust:branch", &["trust:branch", "main"]),
-    leak("trust:rewrite", &["trust:rewrite", "HEAD", "--yes"]),
+    refused(3, "trust:rewrite", &["trust:rewrite", "HEAD", "--yes"]),
     Leak { hands_on: true, ..leak("exec", &["exec", "--env", "production", "--", "true"]) },
     leak("exec", &["exec", "--env", "production", "--files", "--", "sh", "-c", "test -s \"$A\""]),
     printing("export", &["export", "--env", "production", "--format", "json"]),
     leak("import", &["import", "-", "--env", "staging", "--format", "dotenv"]),
     leak("import", &["import", PASSAGE, "--env", "staging", "--history", "--from-identity", "../home/other"]),
+    leak("import", &["import", SOPS, "--env", "staging"]),
+    leak("import", &["import", PASS, "--env", "staging"]),
     leak("import", &["import", ".", "--env", "staging", "--from-env", "production"]),
     printing("inject", &["inject", TEMPLATE]),
     leak("scan", &["scan"]),
@@ -155,10 +170,17 @@ case $input in
 esac
 "#;
 
-/// Where every command starts, and the private key that is known only by a variable.
+/// Where every command starts, the private key that is known only by a variable, and the keys of gpg, whose agent outlives each command.
 struct Start {
     world: World,
     key: String,
+    gpg: TempDir,
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        self.world.sh(&format!("gpgconf --homedir '{}' --kill all", self.gpg.path().display()));
+    }
 }
 
 impl Start {
@@ -170,26 +192,39 @@ impl Start {
         let file = fs::read_to_string(&made).unwrap();
         fs::remove_file(&made).unwrap();
         let key = file.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap().to_owned();
-        let start = Self { world, key };
+        let start = Self { world, key, gpg: tempfile::tempdir_in(base()).unwrap() };
         if !bare {
             for arguments in [
                 vec!["init"],
                 vec!["create", "production/A", "-"],
                 vec!["update", "production/A", "-"],
+                vec!["create", "production/B", "-"],
                 vec!["create", "production/OLD", "-"],
                 vec!["delete", "production/OLD"],
             ] {
                 start.run(&arguments, 0);
             }
             start.begin_rotations();
-            start.run(&["members:add-machine", "ci", "--roles", "admins", "--yes"], 0);
+            for arguments in [
+                vec!["members:add-machine", "ci", "--roles", "admins", "--yes"],
+                vec!["members:add-machine", "gone", "--roles", "admins", "--yes"],
+                vec!["members:remove", "gone", "--yes"],
+                vec!["members:add-machine", "hand", "--roles", "helpers", "--yes"],
+                vec!["grant-access", "production/B", "--user", "hand", "--duration", "1d"],
+            ] {
+                start.run(&arguments, 0);
+            }
+            start.world.sh(
+                "git init -q --bare $HOME/remote.git && git remote add origin ../home/remote.git && git push -q -u origin HEAD:main",
+            );
+            start.run(&["copy", "production/A", "staging/COPY"], 0);
         }
         start.write_documents();
         start
     }
 
     fn run(&self, arguments: &[&str], code: i32) {
-        let value = format!("{CANARY} {}", arguments.len());
+        let value = format!("{CANARY} {}", arguments[0]);
         let mut command = self.command(&self.world, arguments);
         assert_eq!(World::run_command(command_of(&mut command), value.as_bytes()).code, code, "{arguments:?}");
     }
@@ -213,13 +248,25 @@ impl Start {
         let home = &self.world.home;
         let other = self.world.json(&["keys:generate", "--output", home.join("other").to_str().unwrap()]);
         assert!(other.is_object());
-        let request = ["--identity", "../home/other", "members:request", "--name", "carol", "--email", "c@example.com"];
-        fs::write(home.join("request"), self.world.run(&request).out).unwrap();
+        for (file, name) in [("request", "carol"), ("another-key", "ci")] {
+            let email = format!("{name}@example.com");
+            let request = ["--identity", "../home/other", "members:request", "--name", name, "--email", &email];
+            fs::write(home.join(file), self.world.run(&request).out).unwrap();
+        }
         let rules = r#"{"secrets": {"production/*": {"read": ["admins"], "write": ["admins"], "delete": ["admins"]}}}"#;
         fs::write(home.join("rules.json"), rules).unwrap();
         self.world.sh(&format!(
             "git init -q $HOME/passage && cd $HOME/passage
              for n in 1 2; do printf '{CANARY} %s' $n | age -r \"$(age-keygen -y $HOME/other)\" -o A.age; git add A.age; git commit -q -m A; done"
+        ));
+        let (sops, gpg) = (tool("python/bin/sops"), self.gpg.path());
+        self.world.sh(&format!(
+            "age-keygen -o $HOME/sops.key 2>/dev/null
+             printf 'A: {CANARY}' | '{}' --encrypt --age \"$(age-keygen -y $HOME/sops.key)\" --input-type yaml --output-type yaml /dev/stdin > $HOME/sops.yaml
+             export GNUPGHOME='{}'; mkdir $HOME/pass; echo alice@example.com > $HOME/pass/.gpg-id
+             gpg --batch -q --passphrase '' --quick-gen-key alice@example.com default default never 2>/dev/null
+             printf '{CANARY}' | gpg --batch -q -e -r alice@example.com -o $HOME/pass/A.gpg",
+            sops.display(), gpg.display()
         ));
         fs::write(home.join("template"), r#"value: {{ vsecure "production/A" }}"#).unwrap();
     }
@@ -228,6 +275,10 @@ impl Start {
         let mut command = world.command("vsecure");
         command.args(arguments).env("VSECURE_IDENTITY_KEY", &self.key);
         command.env("EDITOR", EDITOR).env("XDG_RUNTIME_DIR", world.home.join("runtime"));
+        command.env("SOPS_AGE_KEY_FILE", world.home.join("sops.key")).env("GNUPGHOME", self.gpg.path());
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+        let folders = [tool("python/bin")].into_iter().chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(folders).unwrap());
         command
     }
 }
@@ -282,7 +333,11 @@ fn run(leak: &Leak, start: &Start, at: usize, act: Act) -> (Vec<String>, usize) 
     let world = start.world.copy();
     let words = b"vsecure\0get\0pro\0";
     let value = format!("{CANARY} new");
-    let input: &[u8] = if leak.command == "__complete" { words } else { value.as_bytes() };
+    let input: &[u8] = match leak.command {
+        "__complete" => words,
+        "import" => &[b"A=", value.as_bytes()].concat(),
+        _ => value.as_bytes(),
+    };
     let traced = trace(&start.command(&world, leak.arguments), input, at, act);
     if traced.run.code == -1 {
         // What a killed command left is gone after the next one.
@@ -291,24 +346,28 @@ fn run(leak: &Leak, start: &Start, at: usize, act: Act) -> (Vec<String>, usize) 
         World::run_command(command_of(&mut next), b"");
     }
     let key = start.key.as_str();
-    let mut found = search(&world, &traced, leak.prints, [CANARY, key]);
+    let folders = [world.folder(), start.gpg.path()];
+    let mut found = search(&world, &folders, &traced, leak.prints, [CANARY, key]);
     if leak.hands_on {
         // The value belongs there, and the key does not.
-        let keys = search(&world, &traced, leak.prints, [key, key]);
+        let keys = search(&world, &folders, &traced, leak.prints, [key, key]);
         found.retain(|what| !what.starts_with("in the variables of") || keys.contains(what));
+    }
+    if at == 0 && traced.run.code != leak.code {
+        found.push(format!("it ended with {}: {}", traced.run.code, traced.run.err));
     }
     let name = format!("{:?}:{at} {act:?}", leak.arguments);
     (found.into_iter().map(|what| format!("{name}: {what}")).collect(), traced.points.len())
 }
 
-/// Everywhere that one of `needles` was found.
-fn search(world: &World, traced: &Traced, prints: bool, needles: [&str; 2]) -> Vec<String> {
+/// Everywhere that one of `needles` was found. Nothing is to be written but in `folders`.
+fn search(world: &World, folders: &[&Path], traced: &Traced, prints: bool, needles: [&str; 2]) -> Vec<String> {
     let mut found = Vec::new();
     in_processes(traced, needles, &mut found);
     in_output(prints, traced, needles, &mut found);
-    in_files(world.folder(), needles, &mut found);
+    folders.iter().for_each(|folder| in_files(folder, needles, &mut found));
     in_objects(world, needles, &mut found);
-    elsewhere(world, traced, &mut found);
+    elsewhere(folders, traced, &mut found);
     found
 }
 
@@ -350,19 +409,22 @@ fn in_files(folder: &Path, needles: [&str; 2], found: &mut Vec<String>) {
 
 /// Git compresses what it keeps: all objects, loose or packed, named by anything or by nothing.
 fn in_objects(world: &World, needles: [&str; 2], found: &mut Vec<String>) {
-    let mut command = world.command("git");
-    command.args(["cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"]);
-    if holds(&World::run_command(command, b"").bytes, needles) {
-        found.push("in git's objects".to_owned());
+    let repositories = [world.project.clone(), world.home.join("remote.git")];
+    for repository in repositories.iter().filter(|repository| repository.exists()) {
+        let mut command = world.command("git");
+        command.args(["cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"]).current_dir(repository);
+        if holds(&World::run_command(command, b"").bytes, needles) {
+            found.push("in git's objects".to_owned());
+        }
     }
 }
 
 /// Nothing is written where nobody looks.
-fn elsewhere(world: &World, traced: &Traced, found: &mut Vec<String>) {
+fn elsewhere(folders: &[&Path], traced: &Traced, found: &mut Vec<String>) {
     for point in &traced.points {
         let path = Path::new(&point.about);
         let device = ["/dev/null", "/dev/tty"].iter().any(|device| path == Path::new(device));
-        if path.is_absolute() && !path.starts_with(world.folder()) && !device {
+        if path.is_absolute() && !folders.iter().any(|folder| path.starts_with(folder)) && !device {
             found.push(format!("it wrote elsewhere: {} {}", point.call, point.about));
         }
     }
@@ -387,7 +449,7 @@ pub fn the_search_finds() -> Vec<String> {
         let mut command = world.command("bash");
         command.args(["-c", &script.replace("CANARY", CANARY)]);
         let traced = trace(&command, b"", 0, Act::Watch);
-        let found = search(&world, &traced, false, [CANARY, CANARY]);
+        let found = search(&world, &[world.folder()], &traced, false, [CANARY, CANARY]);
         (!found.iter().any(|what| what.starts_with(expected))).then(|| format!("{script}: {found:?}"))
     };
     LEAKY.iter().filter_map(missed).collect()
