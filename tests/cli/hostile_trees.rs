@@ -73,3 +73,26 @@ fn what_was_too_much_for_a_moment_locks_nobody_out() {
         assert_eq!(world.get("production/A"), "two");
     }
 }
+
+#[test]
+fn what_was_once_too_much_takes_no_history_away() {
+    for folder in ["secrets", "grants"] {
+        let world = World::with_secrets(&[("production/A", "one"), ("production/B", "b")]);
+        world.ok(&["update", "production/A", "two"]);
+        let tree = world.git(&["rev-parse", "HEAD^{tree}"]);
+        let bomb = bomb(&world, folder);
+        let back = world.git(&["commit-tree", "-p", &bomb, "-m", "Back", tree.trim()]);
+        world.git(&["reset", "-q", "--hard", back.trim()]);
+        let start = Instant::now();
+        let versions = |path: &str| world.json(&["versions", path])["versions"].as_array().unwrap().len();
+        assert_eq!((versions("production/A"), versions("production/B")), (2, 1), "{folder}");
+        world.ok(&["rollback", "production/A"]);
+        world.ok(&["create", "production/C", "c"]);
+        assert_eq!((versions("production/A"), versions("production/C")), (3, 1), "{folder}");
+        world.ok(&["audit:logs"]);
+        world.ok(&["secrets:grant-access", "production/A", "--ephemeral", "--duration", "1h", "--yes"]);
+        world.ok(&["update", "production/A", "three"]);
+        let took = start.elapsed();
+        assert!(took < SOON * 4, "{folder}: {took:?}");
+    }
+}
