@@ -44,10 +44,16 @@ pub enum ImportError {
         /// The name.
         name: String,
     },
+    /// Nested keys whose names, each joined of all above it, are too much.
+    #[error("the names that its nested keys come to are more than {} MiB", MOST_NAME_BYTES >> 20)]
+    TooLong,
     /// Nothing tells what it is written in.
     #[error("neither its name nor its content tells what it is written in")]
     Unknown,
 }
+
+/// How much the names may come to in all: a few long keys around many short ones multiply.
+const MOST_NAME_BYTES: usize = 64 << 20;
 
 /// What sops adds to a dotenv file, and how its encrypted values begin.
 const SOPS_MAC: &str = "sops_mac";
@@ -115,13 +121,16 @@ pub fn import(source: Source, content: &[u8]) -> Result<Found, ImportError> {
         return Err(ImportError::Sops);
     }
     let mut found = Found::default();
+    let mut left = MOST_NAME_BYTES;
     for (key, value) in &map {
-        collect(key.clone(), value, &mut found)?;
+        collect(key.clone(), value, &mut left, &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(name: String, value: &Value, found: &mut Found) -> Result<(), ImportError> {
+/// `left` is what names may still come to.
+fn collect(name: String, value: &Value, left: &mut usize, found: &mut Found) -> Result<(), ImportError> {
+    *left = left.checked_sub(name.len()).ok_or(ImportError::TooLong)?;
     let below = |key: &str| {
         let joined = format!("{name}_{key}").to_ascii_uppercase();
         joined.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>()
@@ -130,10 +139,10 @@ fn collect(name: String, value: &Value, found: &mut Found) -> Result<(), ImportE
         Value::Null => found.skipped.push((name, "null")),
         Value::Object(map) if map.is_empty() => found.skipped.push((name, "an empty mapping")),
         Value::Array(list) if list.is_empty() => found.skipped.push((name, "an empty list")),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| collect(below(key), value, found))?,
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| collect(below(key), value, left, found))?,
         Value::Array(list) => {
             let numbered = list.iter().enumerate();
-            numbered.into_iter().try_for_each(|(at, value)| collect(below(&at.to_string()), value, found))?;
+            numbered.into_iter().try_for_each(|(at, value)| collect(below(&at.to_string()), value, left, found))?;
         }
         value => {
             let bytes = SecretBytes::new(as_text(value).into_bytes());
@@ -185,6 +194,9 @@ mod tests {
         assert_eq!(all(Source::Yaml, "a: &x 1\nb: *x\n"), Err(ImportError::Yaml));
         assert_eq!(all(Source::Yaml, "- a\n"), Err(ImportError::Yaml));
         assert_eq!(all(Source::Json, r#"{"a":{"b":1},"A_B":2}"#), Err(ImportError::Collision { name: "A_B".into() }));
+        let long = "k".repeat(1 << 20);
+        let many = (0..100).map(|key| format!("\"{key}\":1")).collect::<Vec<_>>().join(",");
+        assert_eq!(all(Source::Json, &format!("{{\"{long}\":{{{many}}}}}")), Err(ImportError::TooLong));
         assert_eq!(all(Source::Yaml, "a: ENC[x]\nsops:\n  mac: ENC[y]\n"), Err(ImportError::Sops));
         assert_eq!(all(Source::Dotenv, "A=ENC[x]\nsops_mac=ENC[y]\n"), Err(ImportError::Sops));
         assert_eq!(all(Source::Dotenv, "sops_mac=mine\n").unwrap(), ["sops_mac=mine"]);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
-use git2::{ObjectType, Oid};
+use git2::{ObjectType, Oid, Repository};
 
 use super::tree::{CommitId, MOST_ENTRIES, Tree};
 use super::{Store, StoreError, StorePath};
@@ -161,10 +161,11 @@ impl Store {
         folder: &StorePath,
     ) -> Result<Vec<StorePath>, StoreError> {
         let mut folders = vec![(folder.clone(), [folder_in(a, folder)?, folder_in(b, folder)?])];
+        let repository = self.repository()?;
         let mut files = Vec::new();
         let mut seen = [0, 0];
         while let Some((at, sides)) = folders.pop() {
-            for (name, sides) in self.entries_of_both(sides, &mut seen)? {
+            for (name, sides) in entries_of_both(repository, sides, &mut seen)? {
                 // A name that is not text is no name of ours.
                 let path = std::str::from_utf8(&name).ok().and_then(|name| format!("{at}/{name}").parse().ok());
                 let Some(path): Option<StorePath> = path else { continue };
@@ -188,30 +189,30 @@ impl Store {
         files.sort_unstable();
         Ok(files)
     }
+}
 
-    /// What lies directly in two folders, by name; `seen` counts it for each.
-    pub(super) fn entries_of_both(
-        &self,
-        folders: [Option<Oid>; 2],
-        seen: &mut [usize; 2],
-    ) -> Result<BTreeMap<Vec<u8>, [Option<Entry>; 2]>, StoreError> {
-        let mut both: BTreeMap<Vec<u8>, [Option<Entry>; 2]> = BTreeMap::new();
-        for ((side, folder), seen) in folders.into_iter().enumerate().zip(seen) {
-            let Some(folder) = folder else { continue };
-            let tree = self.repository()?.find_tree(folder)?;
-            *seen += tree.len();
-            if *seen > MOST_ENTRIES {
-                break;
-            }
-            for entry in &tree {
-                let is_folder = entry.kind() == Some(ObjectType::Tree);
-                if let Some(place) = both.entry(entry.name_bytes().to_owned()).or_default().get_mut(side) {
-                    *place = Some(Entry { id: entry.id(), mode: entry.filemode(), is_folder });
-                }
+/// What lies directly in two folders, by name; `seen` counts it for each.
+pub(super) fn entries_of_both(
+    repository: &Repository,
+    folders: [Option<Oid>; 2],
+    seen: &mut [usize; 2],
+) -> Result<BTreeMap<Vec<u8>, [Option<Entry>; 2]>, StoreError> {
+    let mut both: BTreeMap<Vec<u8>, [Option<Entry>; 2]> = BTreeMap::new();
+    for ((side, folder), seen) in folders.into_iter().enumerate().zip(seen) {
+        let Some(folder) = folder else { continue };
+        let tree = repository.find_tree(folder)?;
+        *seen += tree.len();
+        if *seen > MOST_ENTRIES {
+            break;
+        }
+        for entry in &tree {
+            let is_folder = entry.kind() == Some(ObjectType::Tree);
+            if let Some(place) = both.entry(entry.name_bytes().to_owned()).or_default().get_mut(side) {
+                *place = Some(Entry { id: entry.id(), mode: entry.filemode(), is_folder });
             }
         }
-        Ok(both)
     }
+    Ok(both)
 }
 
 fn folder_in(tree: Option<&Tree<'_>>, folder: &StorePath) -> Result<Option<Oid>, StoreError> {
@@ -222,6 +223,6 @@ fn folder_in(tree: Option<&Tree<'_>>, folder: &StorePath) -> Result<Option<Oid>,
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) id: Oid,
-    mode: i32,
+    pub(super) mode: i32,
     pub(super) is_folder: bool,
 }

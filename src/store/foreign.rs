@@ -5,9 +5,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use git2::{DiffOptions, ErrorCode, FileMode, Oid, Repository, RepositoryOpenFlags, Sort};
+use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Sort};
 
+use super::branch::entries_of_both;
+use super::tree::{MOST_ENTRIES, MOST_PATH_BYTES, read_blob};
 use super::{BlobId, CommitId, StoreError};
+
+/// The modes of files that are neither links nor submodules.
+const PLAIN: [i32; 2] = [0o100_644, 0o100_755];
 
 /// One commit, with the files that it brought.
 #[derive(Debug, Clone)]
@@ -23,7 +28,7 @@ pub struct PastCommit {
 /// The history of a folder.
 pub struct Past {
     repository: Repository,
-    /// The folder within the work tree, with a slash at its end; empty for the work tree itself.
+    /// The folder within the work tree; empty for the work tree itself.
     prefix: String,
 }
 
@@ -52,14 +57,14 @@ impl Past {
         let Some(work_tree) = repository.workdir().map(canonical).transpose()? else { return Ok(None) };
         let folder = canonical(folder)?;
         let Some(prefix) = folder.strip_prefix(&work_tree).ok().and_then(Path::to_str) else { return Ok(None) };
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let prefix = prefix.to_owned();
         Ok(Some(Self { repository, prefix }))
     }
 
     /// The commits that brought files, parents before children.
     ///
     /// # Errors
-    /// [`StoreError::Git`].
+    /// [`StoreError::TooMany`], [`StoreError::Git`].
     pub fn commits(&self) -> Result<Vec<PastCommit>, StoreError> {
         let mut walk = self.repository.revwalk()?;
         match self.repository.head() {
@@ -78,12 +83,12 @@ impl Past {
         Ok(commits)
     }
 
-    /// The bytes of a file.
+    /// The bytes of a file, at most `max`.
     ///
     /// # Errors
-    /// [`StoreError::Git`] when the object is not there.
-    pub fn content(&self, blob: BlobId) -> Result<Vec<u8>, StoreError> {
-        Ok(self.repository.find_blob(blob.0)?.content().to_vec())
+    /// [`StoreError::TooLarge`], or [`StoreError::Git`] when the object is not there.
+    pub fn content(&self, blob: BlobId, max: u64) -> Result<Vec<u8>, StoreError> {
+        read_blob(&self.repository, blob.0, max, &blob.to_string())
     }
 
     fn commit(&self, id: Oid) -> Result<PastCommit, StoreError> {
@@ -108,18 +113,42 @@ impl Past {
         parent: Option<&git2::Commit<'_>>,
         commit: &git2::Commit<'_>,
     ) -> Result<HashMap<String, Option<BlobId>>, StoreError> {
-        let mut options = DiffOptions::new();
-        if !self.prefix.is_empty() {
-            options.pathspec(self.prefix.trim_end_matches('/')).disable_pathspec_match(true);
+        let before = parent.map(|parent| self.folder_in(parent)).transpose()?.flatten();
+        let mut folders = vec![(String::new(), [before, self.folder_in(commit)?])];
+        let (mut changed, mut seen) = (HashMap::new(), [0, 0]);
+        while let Some((folder, sides)) = folders.pop() {
+            for (name, [was, is]) in entries_of_both(&self.repository, sides, &mut seen)? {
+                let Ok(name) = std::str::from_utf8(&name) else { continue };
+                if was == is {
+                    continue;
+                }
+                let path = format!("{folder}{name}");
+                let below = [was, is].map(|side| side.filter(|entry| entry.is_folder).map(|entry| entry.id));
+                if below.iter().any(Option::is_some) && path.len() < MOST_PATH_BYTES {
+                    folders.push((format!("{path}/"), below));
+                }
+                if [was, is].iter().flatten().any(|entry| !entry.is_folder) {
+                    let plain = is.filter(|entry| PLAIN.contains(&entry.mode));
+                    changed.insert(path, plain.map(|entry| BlobId(entry.id)));
+                }
+            }
+            if seen.iter().any(|seen| *seen > MOST_ENTRIES) {
+                return Err(StoreError::TooMany { folder: format!("the commit {}", commit.id()), most: MOST_ENTRIES });
+            }
         }
-        let before = parent.map(git2::Commit::tree).transpose()?;
-        let diff = self.repository.diff_tree_to_tree(before.as_ref(), Some(&commit.tree()?), Some(&mut options))?;
-        let name = |file: &git2::DiffFile<'_>| file.path()?.to_str()?.strip_prefix(&self.prefix).map(ToOwned::to_owned);
-        let changed = diff.deltas().filter_map(|delta| {
-            let new = delta.new_file();
-            let plain = matches!(new.mode(), FileMode::Blob | FileMode::BlobExecutable);
-            Some((name(&new).or_else(|| name(&delta.old_file()))?, plain.then(|| BlobId(new.id()))))
-        });
-        Ok(changed.collect())
+        Ok(changed)
+    }
+
+    /// The folder in a commit; none where that has something else there, or nothing.
+    fn folder_in(&self, commit: &git2::Commit<'_>) -> Result<Option<Oid>, StoreError> {
+        let tree = commit.tree()?;
+        if self.prefix.is_empty() {
+            return Ok(Some(tree.id()));
+        }
+        match tree.get_path(Path::new(&self.prefix)) {
+            Ok(entry) => Ok(Some(entry.id()).filter(|_| entry.kind() == Some(ObjectType::Tree))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -3,8 +3,9 @@
 
 use git2::{ObjectType, Oid};
 
+use super::branch::entries_of_both;
 use super::locate::STORE;
-use super::tree::{CommitId, MOST_ENTRIES, read_blob};
+use super::tree::{CommitId, MOST_ENTRIES, MOST_PATH_BYTES, read_blob};
 use super::{Store, StoreError};
 
 const ATTRIBUTES: &str = ".gitattributes";
@@ -38,11 +39,12 @@ impl Store {
     pub fn outside(&self, a: &CommitId, b: &CommitId) -> Result<Outside, StoreError> {
         let root = |commit: &CommitId| Ok::<_, StoreError>(Some(self.repository()?.find_commit(commit.0)?.tree_id()));
         let prefix = self.git()?.prefix.clone();
+        let too_many = || StoreError::TooMany { folder: "the commit".to_owned(), most: MOST_ENTRIES };
         let mut outside = Outside::default();
         let mut folders = vec![(String::new(), [root(a)?, root(b)?])];
         let mut seen = [0, 0];
         while let Some((folder, sides)) = folders.pop() {
-            for (name, [was, is]) in self.entries_of_both(sides, &mut seen)? {
+            for (name, [was, is]) in entries_of_both(self.repository()?, sides, &mut seen)? {
                 let Some(is) = is.filter(|is| was != Some(*is)) else { continue };
                 let name = String::from_utf8_lossy(&name);
                 let path = format!("{folder}{name}");
@@ -56,12 +58,15 @@ impl Store {
                     let folder = folder.trim_end_matches('/').to_owned();
                     outside.attributes.push(Attributes { folder, before, now: text(is.id) });
                 } else if is.is_folder {
+                    if path.len() > MOST_PATH_BYTES {
+                        return Err(too_many());
+                    }
                     let was = was.filter(|was| was.is_folder).map(|was| was.id);
                     folders.push((format!("{path}/"), [was, Some(is.id)]));
                 }
             }
             if seen.iter().any(|seen| *seen > MOST_ENTRIES) {
-                return Err(StoreError::TooMany { folder: "the commit".to_owned(), most: MOST_ENTRIES });
+                return Err(too_many());
             }
         }
         Ok(outside)

@@ -12,6 +12,8 @@ use super::{Listed, Store, StoreError, StorePath};
 pub(super) const LINK: i32 = 0o120_000;
 /// A few objects can spell any number of paths, so folders are not followed for ever. Paths have at most 1024 bytes, which bounds their depth.
 pub(super) const MOST_ENTRIES: usize = 200_000;
+/// No file system has longer paths; to put together ever longer ones takes the square of their depth.
+pub(super) const MOST_PATH_BYTES: usize = 4096;
 
 /// A commit's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -96,3 +96,30 @@ fn what_was_once_too_much_takes_no_history_away() {
         assert!(took < SOON * 4, "{folder}: {took:?}");
     }
 }
+
+#[test]
+fn a_path_that_is_longer_than_any_disk_has_is_not_followed() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let script = r#"
+        tree=$(printf "100644 blob $(git rev-parse HEAD:.vsecure/policy/000001.yaml)\tf\n" | git mktree)
+        for level in $(seq 100); do tree=$(printf "040000 tree $tree\t%0200d\n" 0 | git mktree); done
+        root=$( (git ls-tree HEAD; printf "040000 tree $tree\tdeep\n") | git mktree)
+        git commit-tree -p HEAD -m Deep $root"#;
+    let deep = world.sh(script).trim().to_owned();
+    assert!(world.refused(8, &["verify", &deep, "--base", "HEAD"]).contains("a check found something"));
+}
+
+#[test]
+fn a_store_of_passage_with_such_a_commit_is_refused_soon() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let commit = bomb(&world, "secrets");
+    world.sh(&format!(
+        "git init -q ../passage; cd ../passage; cp ../project/.vsecure/secrets/production/A.age .
+         git fetch -q ../project {commit}; git update-ref HEAD {commit}"
+    ));
+    let (start, key) = (Instant::now(), world.identity());
+    let from = ["import", "../passage", "--format", "passage", "--from-identity", key.to_str().unwrap()];
+    let error = world.refused(1, &[&from[..], &["--env", "staging"]].concat());
+    assert!(error.contains("holds more than 200000 files and folders"), "{error}");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}

@@ -331,6 +331,7 @@ fn on_command(error: &CommandError) -> Advice {
             ImportError::Sops => advice(USAGE, "nothing was imported: it is encrypted twice"),
             ImportError::Unknown => advice(USAGE, "--format says it: dotenv, json, yaml, pass, passage or vsecure"),
             ImportError::Collision { .. } => advice(USAGE, "rename one of them"),
+            ImportError::TooLong => advice(USAGE, "nothing was imported: divide the file, or shorten its keys"),
             _ => advice(USAGE, "nothing was imported; --format says what a file is written in"),
         },
         CommandError::NoHelper { program, .. } => {

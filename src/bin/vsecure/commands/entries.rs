@@ -179,12 +179,13 @@ fn dates_of(past: &Past, commits: &[PastCommit], name: &str, content: &[u8]) -> 
         .skip(gone.map_or(0, |at| at + 1))
         .filter_map(|commit| Some((commit.time, blob_of(commit, name)?)));
     let (first, last) = (of_file.clone().next()?, of_file.next_back()?);
-    let same = past.content(last.1?).is_ok_and(|committed| committed == content);
+    let same = past.content(last.1?, MAX_FILE_BYTES).is_ok_and(|committed| committed == content);
     same.then(|| dates(first.0, last.0)).flatten()
 }
 
 fn blob_of(commit: &PastCommit, name: &str) -> Option<Option<BlobId>> {
-    commit.files.iter().find(|(file, _)| file == name).map(|(_, blob)| *blob)
+    let at = commit.files.binary_search_by(|(file, _)| file.as_str().cmp(name)).ok()?;
+    commit.files.get(at).map(|(_, blob)| *blob)
 }
 
 fn dates(first: i64, last: i64) -> Option<Dates> {
@@ -217,7 +218,7 @@ fn steps(
             };
             let since = *first.entry(key).or_insert(commit.time);
             let entry = format!("{} at {}", escape(key), commit.id);
-            let file = past.content(blob).map_err(anyhow::Error::from);
+            let file = past.content(blob, MAX_FILE_BYTES).map_err(anyhow::Error::from);
             match file.and_then(|file| opener.open(app, &file, &entry)) {
                 Ok(value) => {
                     let value = trimmed(value, from.first_line, key, skipped);
