@@ -73,7 +73,8 @@ pub fn demand_new(output: Option<&Path>, force: bool) -> Result<(), CommandError
 pub fn write_file(path: &Path, text: &[u8], force: bool) -> anyhow::Result<()> {
     let written = if force { private::replace(path, text) } else { private::create(path, text) };
     match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        // Also said of a file where a folder should be.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.symlink_metadata().is_ok() => {
             Err(CommandError::OutputExists { path: path.to_owned() }.into())
         }
         written => written.with_context(|| format!("the file {} could not be written", path.display())),
