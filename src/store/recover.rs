@@ -114,13 +114,20 @@ impl Store {
         let (token, target) = (journal.token(git), Journal::index_lock(git));
         if self.head_state()?.branch == journal.branch {
             self.demand_staged_contents(journal)?;
-            if !lock::is_ours(&token, &target) {
+            let held = lock::is_ours(&token, &target);
+            if !held {
                 lock::remove(&token)?;
                 lock::write_new(&token, b"")?;
                 lock::link(&token, &target, self.options.lock_timeout)?;
             }
-            let wanted = self.still_current(journal)?;
-            self.complete(journal, &wanted, None)?;
+            let wanted = self.still_current(journal);
+            let completed = wanted.and_then(|wanted| self.complete(journal, &wanted, None));
+            if completed.is_err() && !held {
+                // As it was found: git goes on, and the next command tries again.
+                lock::unlink(&token, &target)?;
+                lock::remove(&token)?;
+            }
+            completed?;
         } else {
             // Somebody switched branches since: this work tree is no longer the one that was to be changed.
             self.release(journal)?;

@@ -130,6 +130,7 @@ fn a_journal_follows_no_link_within_the_store() {
     symlink(scene.world.home.join("outside"), scene.world.file("secrets/staging")).unwrap();
     scene.lay(scene.journal(".vsecure", "secrets/staging/precious").to_string().as_bytes());
     scene.withstood("a folder that is a link");
+    scene.world.sh("echo more > more; git add more; git commit -qm More");
     let _ = fs::remove_file(scene.place());
     symlink(scene.world.project.join("precious"), scene.world.file("requests")).unwrap();
     scene.lay(scene.journal(".vsecure", "requests").to_string().as_bytes());
