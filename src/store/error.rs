@@ -114,6 +114,12 @@ pub enum StoreError {
         /// What, within the store.
         path: String,
     },
+    /// A link or file where the folder of our local state should be.
+    #[error("{} is a link, or no folder: nothing is kept or looked for there", path.display())]
+    StateNotPlain {
+        /// Where.
+        path: PathBuf,
+    },
     /// A file over its limit.
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge {

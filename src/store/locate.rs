@@ -165,7 +165,14 @@ fn git_place(start: &Path, root: &Path) -> Result<Option<GitPlace>, StoreError> 
         };
         let common_dir = fs::canonicalize(&common_dir).map_err(|error| StoreError::io(&common_dir, error))?;
         let prefix = prefix_of(folder, root)?;
-        return Ok(Some(GitPlace { work_tree: folder.to_owned(), git_dir, common_dir, prefix }));
+        let place = GitPlace { work_tree: folder.to_owned(), git_dir, common_dir, prefix };
+        // Whoever hands over a git directory could otherwise lead what we keep in it elsewhere.
+        for state in [place.tree_state(), place.shared_state()] {
+            if state.symlink_metadata().is_ok_and(|there| !there.is_dir()) {
+                return Err(StoreError::StateNotPlain { path: state });
+            }
+        }
+        return Ok(Some(place));
     }
     Ok(None)
 }

@@ -206,3 +206,23 @@ fn a_journal_of_another_clone_does_nothing_here() {
         ("two".into(), String::new())
     );
 }
+
+#[test]
+fn a_link_in_place_of_our_own_folder_leads_nothing_elsewhere() {
+    let scene = Scene::new();
+    scene.world.ok(&["versions", "production/A"]);
+    let (ours, outside) = (scene.world.project.join(".git/vsecure"), scene.world.home.join("outside"));
+    for name in ["lock", "journal.new", "clone-id"] {
+        fs::write(outside.join(name), "of somebody").unwrap();
+    }
+    fs::remove_dir_all(&ours).unwrap();
+    symlink(&outside, &ours).unwrap();
+    let said = scene.withstood("a link");
+    assert_eq!(said.len(), COMMANDS.len());
+    for error in said {
+        assert!(error.contains(".git/vsecure is a link") && error.contains("rm /"), "{error}");
+    }
+    fs::remove_file(&ours).unwrap();
+    assert_eq!(scene.world.get("production/A"), "one");
+    scene.world.ok(&["update", "production/A", "two"]);
+}

@@ -699,6 +699,9 @@ fn on_store(error: &StoreError) -> Advice {
         | StoreError::BadPath
         | StoreError::TooMany { .. }
         | StoreError::TooLarge { .. } => advice(INTEGRITY, "git log -- .vsecure   shows who put it there"),
+        StoreError::StateNotPlain { path } => {
+            advice(INTEGRITY, format!("rm {}   takes it away; a folder is made in its place", path.display()))
+        }
         StoreError::NoCommit => advice(NOT_FOUND, "git log   shows the commits there are"),
         StoreError::Unfinished { .. } => advice(FAILURE, "vsecure status   completes it"),
         StoreError::SigningFailed { .. } => {
