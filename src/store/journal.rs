@@ -146,6 +146,15 @@ impl Journal {
         self.own_file(git, "ref")
     }
 
+    /// The file whose presence says that a commit was decided.
+    pub(super) fn decision(&self, git: &GitPlace) -> PathBuf {
+        self.own_file(git, "decided")
+    }
+
+    pub(super) fn is_marked_decided(&self, git: &GitPlace) -> bool {
+        self.decision(git).symlink_metadata().is_ok_and(|mark| mark.is_file())
+    }
+
     /// Where the new index is made.
     pub(super) fn index_aside(&self, git: &GitPlace) -> PathBuf {
         self.own_file(git, "index")

@@ -129,7 +129,10 @@ impl Store {
             }
             completed?;
         } else {
-            // Somebody switched branches since: this work tree is no longer the one that was to be changed.
+            // Somebody switched branches since: this work tree is no longer the one that was to be changed. The other branch gets its commit.
+            let unflushed = Shared::default();
+            self.land(journal, &unflushed)?;
+            unflushed.into_unflushed().flush()?;
             self.release(journal)?;
         }
         Ok(true)
@@ -145,26 +148,15 @@ impl Store {
         Err(Journal::damaged(self.git()?))
     }
 
-    /// Whether there is a way back: for a commit, whether the branch has it. What is only staged is carried forward once its journal
-    /// is in force, for its contents are in the repository then.
+    /// Whether there is no way back: for a commit, whether that was marked, or the branch has it. What is only staged is carried forward
+    /// once its journal is in force, for its contents are in the repository then.
     pub(super) fn is_decided(&self, journal: &Journal) -> Result<bool, StoreError> {
         let Some(new) = journal.new_commit() else { return Ok(true) };
-        let repository = self.repository()?;
-        if repository.find_commit(new).is_err_and(|error| error.code() == git2::ErrorCode::NotFound) {
+        if self.repository()?.find_commit(new).is_err_and(|error| error.code() == git2::ErrorCode::NotFound) {
             // It is written before its journal: one that is not here was made in another clone.
             return Ok(false);
         }
-        let now = match &journal.branch {
-            Some(branch) => match repository.refname_to_id(branch) {
-                Ok(id) => Some(id),
-                Err(error) if error.code() == git2::ErrorCode::NotFound => None,
-                // Not to know is not to have happened: nothing may be released on a guess.
-                Err(error) => return Err(error.into()),
-            },
-            None => self.head_state()?.commit,
-        };
-        let Some(now) = now else { return Ok(false) };
-        Ok(now == new || repository.graph_descendant_of(now, new)?)
+        Ok(journal.is_marked_decided(self.git()?) || self.has_landed(journal)?)
     }
 
     /// Takes the locks of index, HEAD and branch, in git's own way.
@@ -178,17 +170,14 @@ impl Store {
         if journal.branch.is_some() {
             lock::link(&token, &Journal::head_lock(git), timeout)?;
         }
-        let reference = journal.reference_token(git);
-        let file = lock::write_new_shared(&reference, format!("{commit}\n").as_bytes())?;
-        unflushed.add(&reference, file)?;
-        let target = journal.reference_lock(git);
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
-        }
-        lock::link(&reference, &target, timeout)
+        unflushed.add(&journal.reference_token(git), self.write_reference(journal, commit)?)?;
+        self.lock_reference(journal)
     }
 
-    /// Brings work tree and index to what was decided, where they still hold what they held, and lets go of everything.
+    /// Brings work tree and index to what was decided, where they still hold what they held, then the branch, and lets go of everything.
+    ///
+    /// The branch comes last: git reads HEAD, then the index, and locks that afterwards. A commit that began upon the new branch has read
+    /// the new index, so; any other finds the branch moved, and fails.
     pub(super) fn complete(
         &self,
         journal: &Journal,
@@ -208,16 +197,17 @@ impl Store {
             }
             if changed { folder.gather(&unflushed) } else { Ok(()) }
         })?;
-        unflushed.into_unflushed().flush()?;
         let index = index.map_or_else(|| self.open_index(), Ok)?;
         self.update_index(journal, wanted, index)?;
+        self.land(journal, &unflushed)?;
+        unflushed.into_unflushed().flush()?;
         self.release(journal)
     }
 
     /// The changes that a later commit has not overtaken.
     fn still_current<'j>(&self, journal: &'j Journal) -> Result<Vec<(usize, &'j JournalChange)>, StoreError> {
         let mut wanted = journal.numbered();
-        if journal.new_commit().is_some()
+        if self.has_landed(journal)?
             && let Some(tree) = self.head_tree()?
         {
             let mut current = Vec::new();
@@ -251,6 +241,9 @@ impl Store {
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
     pub(super) fn release(&self, journal: &Journal) -> Result<(), StoreError> {
+        let git = self.git()?;
+        // Once the locks are free the branch may be put back, and must stay so.
+        lock::remove(&journal.decision(git))?;
         let (root, unflushed) = (&self.root, Shared::default());
         by_folder(&journal.numbered())?.each(|path, files| {
             match Folder::of(root, path) {
@@ -271,7 +264,6 @@ impl Store {
             Ok(())
         })?;
         unflushed.into_unflushed().flush()?;
-        let git = self.git()?;
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::head_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::index_lock(git))?;

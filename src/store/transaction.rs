@@ -1,7 +1,8 @@
 //! One change of the store: all of it, or nothing.
 //!
 //! Objects are written first, then a journal. With git's locks held, the files lie ready beside their places, the index has been read, and
-//! all of it has been brought to the disk; then the branch is swapped, and from there on everything can be completed by whoever comes next.
+//! all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
+//! files, the index, and last the branch.
 
 use std::time::Instant;
 
@@ -142,8 +143,7 @@ impl<'a> Transaction<'a> {
         let commit = store.write_commit(head.commit, tree, &batch.message, persons, &mut unflushed)?;
         let objects = unflushed.start();
         let journal = self.journal(batch, &blobs, &head, Some(commit))?;
-        let done =
-            self.carry_out(&journal, batch, objects, &|| store.swap(&journal, &persons.committer, &batch.message))?;
+        let done = self.carry_out(&journal, batch, objects)?;
         let branch = head.branch.as_ref().map(|name| name.trim_start_matches("refs/heads/").to_owned());
         Ok(done.then_some(Applied { commit: Some(CommitId(commit)), branch }))
     }
@@ -163,7 +163,7 @@ impl<'a> Transaction<'a> {
         // What is only staged is decided as soon as its journal is in force.
         objects.flush()?;
         let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
-        self.carry_out(&journal, batch, Unflushed::default().start(), &|| Ok(true))?;
+        self.carry_out(&journal, batch, Unflushed::default().start())?;
         Ok(Applied { commit: None, branch: None })
     }
 
@@ -205,22 +205,16 @@ impl<'a> Transaction<'a> {
         Journal::new(&self.store.git()?.prefix, head, commit, changes)
     }
 
-    /// Takes git's locks, lays everything ready, decides by `swap`, completes. `Ok(false)` when the swap lost a race. Nothing was
+    /// Takes git's locks, lays everything ready, decides, completes. `Ok(false)` when somebody else had moved the branch. Nothing was
     /// changed then, nor with any error but [`StoreError::Unfinished`].
-    fn carry_out(
-        &self,
-        journal: &Journal,
-        batch: &Batch,
-        objects: Flushing,
-        swap: &dyn Fn() -> Result<bool, StoreError>,
-    ) -> Result<bool, StoreError> {
+    fn carry_out(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<bool, StoreError> {
         let store = self.store;
         let index = match self.lay_ready(journal, batch, objects) {
             Ok(index) => index,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
-        let decided = match swap() {
-            // An error behind the rename changes nothing about it: the branch itself says whether it happened.
+        let decided = match store.decide(journal) {
+            // An error behind the mark changes nothing about it.
             Err(error) if !store.is_decided(journal)? => return Err(self.abandon(journal, error)?),
             Err(_) => true,
             Ok(decided) => decided,

@@ -3,6 +3,7 @@
 //! `cargo xtask test` runs the short form, `cargo xtask torture` the long one.
 
 mod leaks;
+mod order;
 mod scenario;
 mod sweep;
 mod tracer;
