@@ -85,14 +85,18 @@ impl Store {
     /// Moves the branch to the commit that was decided, unless it has it. Its folder is still to be flushed.
     pub(super) fn land(&self, journal: &Journal, unflushed: &Shared) -> Result<(), StoreError> {
         let Some(new) = journal.new_commit() else { return Ok(()) };
+        let git = self.git()?;
+        let (target, locked, token) =
+            (journal.reference(git), journal.reference_lock(git), journal.reference_token(git));
+        if let Some(folder) = target.parent().filter(|folder| folder.exists()) {
+            let open = File::open(folder).map_err(|error| StoreError::io(folder, error))?;
+            unflushed.add(folder, open)?;
+        }
         // It has it; or somebody broke our locks and went on, and what was to be committed stays staged.
         let moved = || Ok::<_, StoreError>(self.tip(journal)? != journal.old());
         if moved()? {
             return Ok(());
         }
-        let git = self.git()?;
-        let (target, locked, token) =
-            (journal.reference(git), journal.reference_lock(git), journal.reference_token(git));
         if !lock::is_ours(&token, &locked) {
             lock::remove(&token)?;
             lock::sync_file(&token, &self.write_reference(journal, new)?)?;
@@ -104,10 +108,6 @@ impl Store {
         // A deleted branch `x/y` may have left the folder `x` where the branch `x` is to be.
         let _ = fs::remove_dir(&target);
         fs::rename(&locked, &target).map_err(|error| StoreError::io(&target, error))?;
-        if let Some(folder) = target.parent() {
-            let open = File::open(folder).map_err(|error| StoreError::io(folder, error))?;
-            unflushed.add(folder, open)?;
-        }
         self.log(journal, &self.repository()?.find_commit(new)?)
     }
 
@@ -146,7 +146,8 @@ impl Store {
         );
         let git = self.git()?;
         let branch = journal.branch.as_ref().map(|branch| git.common_dir.join("logs").join(branch));
-        for path in branch.into_iter().chain([git.git_dir.join("logs/HEAD")]) {
+        let head = (self.head_state()?.branch == journal.branch).then(|| git.git_dir.join("logs/HEAD"));
+        for path in branch.into_iter().chain(head) {
             if wanted || path.exists() {
                 append(&path, &line).map_err(|error| StoreError::io(&path, error))?;
             }

@@ -59,5 +59,6 @@ fn a_branch_that_was_left_over_a_broken_lock_gets_its_commit() {
             "production/A"
         );
         assert!(!world.project.join(".git/refs/heads/main.lock").exists());
+        assert_eq!(world.git(&["reflog", "-1", "--format=%H", "main"]), world.git(&["rev-parse", "main"]));
     }
 }
