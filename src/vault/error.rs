@@ -394,6 +394,12 @@ pub enum VaultError {
         /// What somebody named.
         name: String,
     },
+    /// A branch that nobody said is trusted: it is trusted by itself, or not at all.
+    #[error("{name} was not trusted by `trust:branch`")]
+    NotTrustedBranch {
+        /// What somebody named.
+        name: String,
+    },
     /// A grant beyond what the rule allows.
     #[error("a grant for `{path}` may last {longest} at most")]
     GrantTooLong {

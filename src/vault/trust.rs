@@ -15,7 +15,7 @@ use crate::store::{CommitId, Store, StoreError, StorePath, Tree};
 use super::authority::{self, Authority};
 use super::files::Files;
 use super::revision::{Signed, refused};
-use super::{Flaw, Notice, Vault, VaultError, known, layout, place_of};
+use super::{Flaw, Notice, Vault, VaultError, VaultOptions, known, layout, place_of};
 
 /// How far a revision may jump in one step of a trusted branch.
 const MAX_JUMP: u64 = 1000;
@@ -449,7 +449,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NoSuchReference`], what makes the branch one of another store or policy, or when the pins can't be written.
     pub fn trust_branch(&self, name: &str) -> Result<String, VaultError> {
-        let forms = [name.to_owned(), format!("refs/remotes/{name}"), format!("refs/remotes/origin/{name}")];
+        let forms = full_names(name);
         let remote = |name: &&String| {
             name.starts_with("refs/remotes/")
                 && !name.contains("..")
@@ -467,14 +467,30 @@ impl Vault {
         Ok(reference.clone())
     }
 
+    /// Takes back that [`Vault::trust_branch`] trusted a branch, whatever it has become. Policies that were pinned by it stay.
+    ///
+    /// # Errors
+    /// [`VaultError::NotTrustedBranch`], or when the pins can't be written.
+    pub fn forget_branch(options: VaultOptions, name: &str) -> Result<String, VaultError> {
+        let vault = Self::open(VaultOptions { look: false, ..options })?;
+        let mut forgotten = None;
+        vault.change_branches(|branches| {
+            forgotten = full_names(name).into_iter().find(|reference| branches.said.remove(reference));
+            if let Some(reference) =
+                forgotten.as_ref().filter(|it| !trusted_references(&vault.store, branches).contains(it))
+            {
+                branches.tips.remove(reference);
+            }
+        })?;
+        forgotten.ok_or_else(|| VaultError::NotTrustedBranch { name: name.to_owned() })
+    }
+
     /// Takes a trusted branch whose history was rewritten as it is now: `commit` is its tip.
     ///
     /// # Errors
     /// [`VaultError::NoSuchReference`] when no trusted branch has that tip, or when the pins can't be written.
-    pub fn trust_rewrite(options: super::VaultOptions, commit: &str) -> Result<String, VaultError> {
-        let mut quiet = options.clone();
-        quiet.look = false;
-        let vault = Self::open(quiet)?;
+    pub fn trust_rewrite(options: VaultOptions, commit: &str) -> Result<String, VaultError> {
+        let vault = Self::open(VaultOptions { look: false, ..options })?;
         let commit = vault.store.commit_named(commit)?;
         for (reference, _) in vault.trusted_branches()? {
             if vault.store.reference(&reference)? == Some(commit) {
@@ -495,4 +511,9 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// What somebody may mean by the name of a remote branch.
+fn full_names(name: &str) -> [String; 3] {
+    [name.to_owned(), format!("refs/remotes/{name}"), format!("refs/remotes/origin/{name}")]
 }

@@ -350,4 +350,8 @@ fn one_more_branch_is_trusted() {
     let shown = alice.run(&["trust"]);
     assert!(shown.err.contains("refs/remotes/origin/release  verified at"), "{}", shown.err);
     alice.refused(3, &["trust", "branch", "origin/none"]);
+    assert_eq!(alice.json(&["trust:branch", "release", "--forget"])["reference"], "refs/remotes/origin/release");
+    assert!(!alice.run(&["trust"]).err.contains("origin/release"));
+    alice.refused(3, &["trust:branch", "release", "--forget"]);
+    alice.refused(3, &["trust:branch", "main", "--forget"]);
 }

@@ -207,12 +207,21 @@ fn a_second_trusted_branch_with_a_policy_of_its_own_is_refused() {
     other.ok(&["--store-id", &id, "env:add", "others", "--yes"]);
     let remote = world.home.join("remote.git");
     other.git(&["push", "-q", remote.to_str().unwrap(), "HEAD:other"]);
+    world.git(&["push", "-q", "origin", "HEAD:side"]);
     world.git(&["fetch", "-q"]);
     assert_eq!(world.get("A"), "one", "nobody trusts it yet");
     let error = world.refused(6, &["trust:branch", "other"]);
     assert!(error.contains("origin/other does not go on from the one it had"), "{error}");
     assert_eq!(world.get("A"), "one", "it is not trusted, and nothing is lost");
     world.ok(&["trust:branch", "main"]);
+    // One that becomes so later is left out again.
+    world.ok(&["trust:branch", "side"]);
+    other.git(&["push", "-q", "-f", remote.to_str().unwrap(), "HEAD:side"]);
+    world.git(&["fetch", "-q"]);
+    world.refused(6, &["get", "A"]);
+    world.refused(3, &["trust:branch", "other", "--forget"]);
+    world.ok(&["trust:branch", "side", "--forget"]);
+    assert_eq!(world.get("A"), "one");
 }
 
 #[test]

@@ -504,6 +504,7 @@ fn on_vault(error: &VaultError) -> Advice {
         VaultError::NoSuchReference { .. } => {
             advice(NOT_FOUND, "git branch -r   lists the remote branches; git fetch   brings new ones")
         }
+        VaultError::NotTrustedBranch { .. } => advice(NOT_FOUND, "vsecure trust   lists the branches that are trusted"),
         VaultError::Diverged { file } => {
             advice(CONFLICT, format!("git checkout -- .vsecure/{file}   brings the work tree back to the branch"))
         }

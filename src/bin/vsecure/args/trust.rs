@@ -12,7 +12,10 @@ pub enum TrustCommand {
     )]
     Store(TrustArgs),
     /// Trust one more remote branch: what it has is compared from now on, and its policy is the newest
-    #[command(name = "trust:branch", after_help = "Example:\n  vsecure trust:branch origin/release")]
+    #[command(
+        name = "trust:branch",
+        after_help = "Examples:\n  vsecure trust:branch origin/release\n  vsecure trust:branch origin/release --forget   # takes that back"
+    )]
     Branch(TrustBranchArgs),
     /// Take a trusted branch whose history was rewritten as it is now
     #[command(
@@ -41,6 +44,9 @@ pub struct TrustBranchArgs {
     /// A remote branch: origin/main, or its full name
     #[arg(value_name = "REF")]
     pub reference: String,
+    /// Trust it no more; what is pinned of its policy stays
+    #[arg(long)]
+    pub forget: bool,
 }
 
 #[derive(Args, Debug)]

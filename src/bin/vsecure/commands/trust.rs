@@ -11,6 +11,10 @@ use crate::report::CommandError;
 pub fn run(app: &App, command: TrustCommand) -> anyhow::Result<()> {
     match command {
         TrustCommand::Store(args) => store(app, &args),
+        TrustCommand::Branch(args) if args.forget => {
+            let reference = Vault::forget_branch(app.vault_options()?, &args.reference)?;
+            told_reference(app, &reference, "is trusted no more")
+        }
         TrustCommand::Branch(args) => {
             let vault = app.open()?;
             let reference = vault.trust_branch(&args.reference)?;
