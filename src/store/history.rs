@@ -53,7 +53,7 @@ pub struct PathHistory {
 }
 
 /// How long git may be silent over a walk of all files: about a million commits that change none.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a walk came to.
 struct Walked {

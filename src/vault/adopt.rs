@@ -119,14 +119,18 @@ impl Vault {
             // Nothing that counts is known: the state that is adopted is what this one follows.
             sidecar.parents = adoptable.digest.into_iter().collect();
         }
+        // A revision that forgot somebody is refused, and is the newest all the same: the one that was lost remembers them. It may not count any more.
+        let lost = self.refusals.get(path).and_then(|replay| replay.state);
+        let lost = lost.map(|lost| self.signed_before(path, &lost)).transpose()?.flatten();
         let honest = adoptable.stated.as_ref().filter(|stated| stated.version.get() < sidecar.revision.get());
-        let version = position.next_version().max(honest.map_or(Version::FIRST, |stated| stated.version.next()));
+        let passed = honest.into_iter().chain(lost.as_ref().map(|signed| &signed.sidecar));
+        let version = passed.map(|sidecar| sidecar.version.next()).fold(position.next_version(), Version::max);
         let age = self.put_value(&mut sidecar, version, &adoptable.value)?;
         sidecar.exposed_to = adoptable.stated.iter().flat_map(|it| exposure(it, &sidecar.recipients)).collect();
-        // A revision that forgot somebody is refused, and is the newest all the same: the one before it remembers them.
-        let lost = self.refusals.get(path).and_then(|replay| replay.state);
-        let known = self.counting_in_history(path)?.into_iter().map(|recorded| recorded.signed);
-        let lost = known.filter(|signed| Some(signed.digest) == lost).collect::<Vec<_>>();
+        // The same value by its number: whoever knew that is not forgotten.
+        let same = |lost: &&Signed| adoptable.stated.as_ref().is_some_and(|it| it.version == lost.sidecar.version);
+        let same = lost.iter().filter(same).flat_map(|lost| exposure(&lost.sidecar, &sidecar.recipients));
+        sidecar.exposed_to.extend(same);
         let before = position.current.iter().chain(&lost);
         for before in before.filter(|signed| !signed.sidecar.is_tombstone()) {
             // An equal value keeps its debt, by whatever way it comes back.

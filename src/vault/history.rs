@@ -201,11 +201,17 @@ impl Vault {
     }
 
     /// Every revision in the branch's history that counts, whatever the work tree has, oldest first.
-    pub(super) fn counting_in_history(&self, path: &SecretPath) -> Result<Vec<Recorded>, VaultError> {
+    fn counting_in_history(&self, path: &SecretPath) -> Result<Vec<Recorded>, VaultError> {
         let (mut revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
         let valid = self.valid_among(&revisions)?;
         revisions.retain(|recorded| valid.contains(&recorded.signed.digest));
         Ok(revisions)
+    }
+
+    /// The revision in the branch's history with this hash, which some member signed, whether it counts or not.
+    pub(super) fn signed_before(&self, path: &SecretPath, digest: &Digest) -> Result<Option<Signed>, VaultError> {
+        let (revisions, _) = self.signed_in(path, &self.store.history(&layout::sidecar(path))?)?;
+        Ok(revisions.into_iter().map(|recorded| recorded.signed).find(|signed| signed.digest == *digest))
     }
 
     /// The newest value in the branch's history that counts, whatever the work tree has; none where it was deleted, or never was. It is not

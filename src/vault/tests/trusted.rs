@@ -150,6 +150,11 @@ fn a_replay_over_what_a_removed_member_signed_is_one_also_where_both_come_at_onc
         let old = world.git(&["rev-parse", "HEAD"]);
         let update = Update { value: Some(secret("two")), ..Update::of(path()) };
         world.vault_as("will").update(&update, &Writing::default()).unwrap();
+        // Somebody else knew that value.
+        world.forge(world.identity("will"), "will", |sidecar| {
+            let holder = crate::model::KeyHolder { member: "otto".parse().unwrap(), ..sidecar.recipients[0].clone() };
+            sidecar.exposed_to.insert(holder);
+        });
         world.publish();
         for _ in 0..between {
             world.git(&["commit", "-q", "--allow-empty", "-m", "Between"]);
