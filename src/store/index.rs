@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 
 use git2::{ObjectType, Oid};
 
@@ -65,10 +65,12 @@ impl Store {
             self.set_entry(&mut file, change)?;
         }
         lock::remove(&aside)?;
-        // Git makes it as any file, and keeps what it has been made since.
-        let mode = there.map_or(0o666, |there| there.mode() & 0o777);
         let make = || {
-            let mut to = OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside)?;
+            let mut to = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&aside)?;
+            // Git makes it as any file, and keeps what it has been made since, whatever the umask.
+            if let Some(there) = &there {
+                to.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+            }
             // Entries are written one by one where they depend on each other.
             let mut buffered = BufWriter::with_capacity(WRITTEN_BYTES, &mut to);
             file.write(&mut buffered)?;

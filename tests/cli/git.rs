@@ -65,6 +65,13 @@ fn what_is_only_to_be_added_some_time_is_not_staged_for_deletion() {
 }
 
 #[test]
+fn the_index_keeps_its_mode_whatever_the_umask() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    world.sh("chmod 664 .git/index; umask 077; vsecure update A two");
+    assert_eq!(world.sh("stat -c %a .git/index"), "664\n");
+}
+
+#[test]
 fn an_index_that_is_no_plain_file_is_refused() {
     let world = World::with_secrets(&[("production/A", "one")]);
     world.sh("mv .git/index .git/real; ln -s real .git/index");
