@@ -23,6 +23,8 @@ pub(super) struct Unflushed {
     files: Vec<(PathBuf, File)>,
     /// Of very many, one of each file system.
     systems: BTreeMap<u64, (PathBuf, File)>,
+    /// Those that hold objects of git.
+    objects: Vec<PathBuf>,
 }
 
 impl Unflushed {
@@ -37,13 +39,25 @@ impl Unflushed {
         }
         if cfg!(not(target_os = "linux")) {
             // Other systems have no flush of a file system that waits and tells of errors.
-            return std::mem::take(self).flush();
+            let objects = std::mem::take(&mut self.objects);
+            return std::mem::replace(self, Self { objects, ..Self::default() }).flush();
         }
         for (path, file) in self.files.drain(..) {
             let system = file.metadata().map_err(|error| StoreError::io(&path, error))?.dev();
             self.systems.entry(system).or_insert((path, file));
         }
         Ok(())
+    }
+
+    /// As [`Unflushed::add`], a file that holds objects of git: until something names these, any `git gc --prune=now` takes it away.
+    pub(super) fn add_objects(&mut self, path: &Path, file: File) -> Result<(), StoreError> {
+        self.miss_objects(path);
+        self.add(path, file)
+    }
+
+    /// Of a file that holds objects of git, and was taken away already.
+    pub(super) fn miss_objects(&mut self, path: &Path) {
+        self.objects.push(path.to_owned());
     }
 
     /// Adds the folder `path`.
@@ -54,7 +68,7 @@ impl Unflushed {
 
     /// Waits until everything is on the disk.
     pub(super) fn flush(self) -> Result<(), StoreError> {
-        self.start().wait()
+        self.start().wait().map(drop)
     }
 
     /// Begins to bring everything to the disk.
@@ -71,7 +85,7 @@ impl Unflushed {
             // Where no thread is to be had, whoever waits does it all.
             thread::Builder::new().spawn(move || work.go_on()).ok()
         };
-        Flushing { helpers: (0..helpers).map_while(helper).collect(), work }
+        Flushing { helpers: (0..helpers).map_while(helper).collect(), work, objects: self.objects }
     }
 }
 
@@ -99,6 +113,7 @@ impl Shared {
 pub(super) struct Flushing {
     work: Arc<Work>,
     helpers: Vec<JoinHandle<Result<(), StoreError>>>,
+    objects: Vec<PathBuf>,
 }
 
 struct Work {
@@ -118,11 +133,11 @@ impl Work {
 }
 
 impl Flushing {
-    /// Waits until it is there.
-    pub(super) fn wait(self) -> Result<(), StoreError> {
+    /// Waits until it is there. The files that hold objects of git.
+    pub(super) fn wait(self) -> Result<Vec<PathBuf>, StoreError> {
         let mine = self.work.go_on();
         let join = |helper: JoinHandle<_>| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.helpers.into_iter().map(join).fold(mine, Result::and)
+        self.helpers.into_iter().map(join).fold(mine, Result::and).map(|()| self.objects)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writing blobs, trees and a commit. They must be on the disk before anything refers to them.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -189,14 +190,25 @@ impl Store {
                     });
                 }
                 Ok((_, file)) => {
-                    unflushed.add(&path, file)?;
+                    unflushed.add_objects(&path, file)?;
                     unflushed.add_folder(&folder)?;
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if !self.is_kept(*object)? {
+                        unflushed.miss_objects(&path);
+                    }
+                }
                 Err(error) => return Err(StoreError::io(&path, error)),
             }
         }
         unflushed.add_folder(&all)
+    }
+
+    /// Whether an object is in the repository, whatever the library remembers of it.
+    fn is_kept(&self, object: Oid) -> Result<bool, StoreError> {
+        let (root, git, options) = (self.root.clone(), self.git.clone(), self.options.clone());
+        let fresh = Self { root, git, options, repository: OnceCell::new() };
+        Ok(fresh.repository()?.odb()?.exists(object))
     }
 }
 

@@ -55,7 +55,7 @@ impl Packing {
         for ending in ["pack", "idx"] {
             let path = self.folder.join(format!("pack-{name}.{ending}"));
             let file = fs::File::open(&path).map_err(|error| StoreError::io(&path, error))?;
-            unflushed.add(&path, file)?;
+            unflushed.add_objects(&path, file)?;
         }
         unflushed.add_folder(&self.folder)
     }

@@ -4,6 +4,7 @@
 //! all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
 //! files, the index, and last the branch.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use git2::{Oid, RepositoryState};
@@ -209,11 +210,13 @@ impl<'a> Transaction<'a> {
     /// changed then, nor with any error but [`StoreError::Unfinished`].
     fn carry_out(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<bool, StoreError> {
         let store = self.store;
-        let index = match self.lay_ready(journal, batch, objects) {
-            Ok(index) => index,
+        let (index, objects) = match self.lay_ready(journal, batch, objects) {
+            Ok(ready) => ready,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
-        let decided = match store.decide(journal) {
+        // What a `git gc` took away or packed meanwhile is written again: no branch must name what is not there.
+        let there = objects.iter().all(|path| path.symlink_metadata().is_ok());
+        let decided = match if there { store.decide(journal) } else { Ok(false) } {
             // An error behind the mark changes nothing about it.
             Err(error) if !store.is_decided(journal)? => return Err(self.abandon(journal, error)?),
             Err(_) => true,
@@ -239,8 +242,13 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Everything up to the decision. When it is done everything is on the disk, `objects` too.
-    fn lay_ready(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<Index, StoreError> {
+    /// Everything up to the decision. When it is done everything is on the disk, `objects` too, whose files are given back.
+    fn lay_ready(
+        &self,
+        journal: &Journal,
+        batch: &Batch,
+        objects: Flushing,
+    ) -> Result<(Index, Vec<PathBuf>), StoreError> {
         let store = self.store;
         let mut unflushed = Unflushed::default();
         journal.save(store.git()?, &mut unflushed)?;
@@ -259,7 +267,10 @@ impl<'a> Transaction<'a> {
         })?;
         let files = unflushed.into_unflushed().start();
         let index = store.open_index();
-        objects.wait().and(files.wait()).and(index)
+        let (objects, files) = (objects.wait(), files.wait());
+        let objects = objects?;
+        files?;
+        Ok((index?, objects))
     }
 }
 

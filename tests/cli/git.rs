@@ -211,6 +211,21 @@ fn commits_are_signed_when_git_is_configured_so() {
 }
 
 #[test]
+fn what_a_git_takes_away_before_a_branch_names_it_is_written_again() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    // Whoever signs is asked when the files' contents are written, and nothing names them yet.
+    world.sh(
+        r#"printf '%s\n' '#!/bin/sh' 'cat > /dev/null' 'mkdir "$HOME/once" 2> /dev/null && git prune --expire=now' \
+             'echo "[GNUPG:] SIG_CREATED " >&2' 'printf "%s\n" "-----BEGIN PGP SIGNATURE-----" "" x "-----END PGP SIGNATURE-----"' > $HOME/signer
+           chmod +x $HOME/signer; git config --global gpg.program $HOME/signer; git config --global commit.gpgsign true"#,
+    );
+    world.ok(&["update", "A", "two"]);
+    assert!(world.home.join("once").is_dir());
+    world.git(&["fsck", "--strict", "--no-dangling"]);
+    assert_eq!((world.get("A").as_str(), world.git(&["status", "--porcelain"]).as_str()), ("two", ""));
+}
+
+#[test]
 fn commits_are_signed_by_openpgp_too() {
     let world = World::with_secrets(&[("production/A", "one")]);
     let gnupg = world.home.join(".gnupg");
