@@ -56,7 +56,9 @@ impl Store {
             return Ok(false);
         }
         let git = self.git()?;
-        lock::write_new(&journal.decision(git), b"")?;
+        // A link of a file that is on the disk already: there is only a name to be flushed.
+        let mark = journal.decision(git);
+        fs::hard_link(journal.reference_token(git), &mark).map_err(|error| StoreError::io(&mark, error))?;
         lock::sync_folder(&git.shared_state())?;
         Ok(true)
     }
