@@ -1,7 +1,7 @@
 //! Decrypting a value, after its header was scanned and its place compared.
 
 use std::cell::Cell;
-use std::io::Read as _;
+use std::io::{self, BufRead, Read};
 
 use age_core::format::{FileKey, Stanza};
 use zeroize::Zeroizing;
@@ -135,12 +135,44 @@ pub fn open_foreign(file: &[u8], identities: &[Identity]) -> Result<SecretBytes,
 
 /// Decrypts the whole of a file whose header was scanned.
 fn decrypted(file: &[u8], identity: &dyn age::Identity) -> Result<SecretBytes, age::DecryptError> {
-    let decryptor = age::Decryptor::new_buffered(file)?;
+    let decryptor = age::Decryptor::new_buffered(HeaderAtOnce(file))?;
     let mut reader = decryptor.decrypt([identity].into_iter())?;
     // Reserved in full, so that the value is never left behind by a growing buffer.
     let mut value = Zeroizing::new(Vec::with_capacity(file.len()));
     reader.read_to_end(&mut value)?;
     Ok(SecretBytes::new(std::mem::take(&mut *value)))
+}
+
+/// A file whose first line is all of its header. age asks for the header line by line, and parses from its beginning each time: with twenty
+/// readers that is forty times, and a third of what it takes to open a small value.
+struct HeaderAtOnce<'a>(&'a [u8]);
+
+/// What the last line of a header begins with, and no other.
+const LAST_LINE: &[u8] = b"\n---";
+
+impl Read for HeaderAtOnce<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.0.read(to)
+    }
+}
+
+impl BufRead for HeaderAtOnce<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.0)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0.consume(amount);
+    }
+
+    fn read_until(&mut self, end: u8, to: &mut Vec<u8>) -> io::Result<usize> {
+        let last = self.0.windows(LAST_LINE.len()).position(|window| window == LAST_LINE).map_or(0, |at| at + 1);
+        let line = self.0.iter().skip(last).position(|byte| *byte == end).map_or(self.0.len(), |at| last + at + 1);
+        let (header, rest) = self.0.split_at(line);
+        to.extend_from_slice(header);
+        self.0 = rest;
+        Ok(line)
+    }
 }
 
 #[cfg(test)]
