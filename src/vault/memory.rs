@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use crate::crypto::unverified_parts;
 use crate::model::{Digest, Document as _, KeyHolder, Sidecar};
 use crate::store::{Stamp, StorePath};
@@ -74,24 +76,15 @@ pub(super) fn keep(
     let known = again.iter().filter_map(|file| Some((file.as_str(), *memory.kept.get(file.as_str())?)));
     let mut entries: Vec<(&str, [u64; 7], usize, String)> =
         known.map(|(file, kept)| (file, kept.stamp, kept.readers, kept.body.to_owned())).collect();
-    for (file, stamp, signed) in fresh {
-        let Some(body) = unverified_parts(&signed.file).and_then(|(body, _)| std::str::from_utf8(body).ok()) else {
-            continue;
-        };
-        let list = recipients_of(body).unwrap_or_default();
-        let short = body.replacen(list, ELSEWHERE, usize::from(!list.is_empty()));
-        // What would not come back as it is, is verified again each time.
-        let back = Sidecar::of_known(short.as_bytes()).map(|mut back| {
-            back.recipients.clone_from(&signed.sidecar.recipients);
-            back
+    let short = fresh.par_iter().map(|(.., signed)| shortened(signed)).collect::<Vec<_>>();
+    for ((file, stamp, _), (body, list, short)) in
+        fresh.iter().zip(short).filter_map(|(found, short)| Some((found, short?)))
+    {
+        let place = *places.entry(list).or_insert_with(|| {
+            readers.push(body);
+            readers.len() - 1
         });
-        if back.as_ref() == Some(&signed.sidecar) {
-            let place = *places.entry(list).or_insert_with(|| {
-                readers.push(body);
-                readers.len() - 1
-            });
-            entries.push((file.as_str(), stamp.numbers(), place, short));
-        }
+        entries.push((file.as_str(), stamp.numbers(), place, short));
     }
     let mut text = format!("{} {} {}\n", head(policy), readers.len(), entries.len());
     for body in readers {
@@ -103,16 +96,34 @@ pub(super) fn keep(
     text.into_bytes()
 }
 
+/// The body of `signed`, its recipients, and the body without them; none when that would not come back as it is, and is verified again each time.
+fn shortened(signed: &Signed) -> Option<(&str, &str, String)> {
+    let (body, _) = unverified_parts(&signed.file)?;
+    let body = std::str::from_utf8(body).ok()?;
+    let (list, short) = match around_recipients(body) {
+        Some([before, list, behind]) => (list, [before, ELSEWHERE, behind].concat()),
+        None => ("", body.to_owned()),
+    };
+    let mut back = Sidecar::of_known(short.as_bytes())?;
+    back.recipients.clone_from(&signed.sidecar.recipients);
+    (back == signed.sidecar).then_some((body, list, short))
+}
+
 fn head(policy: &Digest) -> String {
     format!("{FORMAT} {} {policy}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The lines of a body that list its recipients, with the line end before them; none where it has none.
 fn recipients_of(body: &str) -> Option<&str> {
+    around_recipients(body).map(|[_, list, _]| list)
+}
+
+/// What is before these lines, they themselves, and what is behind them.
+fn around_recipients(body: &str) -> Option<[&str; 3]> {
     // Strings are quoted: a line that is one of the format's own is not part of any.
-    let start = body.find(RECIPIENTS)?;
-    let (_, rest) = body.split_at_checked(start)?;
-    rest.get(..rest.find(BEHIND_RECIPIENTS)?)
+    let (before, rest) = body.split_at_checked(body.find(RECIPIENTS)?)?;
+    let (list, behind) = rest.split_at_checked(rest.find(BEHIND_RECIPIENTS)?)?;
+    Some([before, list, behind])
 }
 
 fn parse<'a>(text: &'a str, policy: &Digest) -> Option<Memory<'a>> {
