@@ -59,6 +59,7 @@ impl Store {
         let packing = if files.len() > MANY { Packing::of(self)? } else { None };
         let repository = packing.as_ref().map_or_else(|| self.repository(), |packing| Ok(packing.repository()))?;
         let blobs = self.write_blobs(repository, files)?;
+        packing.as_ref().map_or(Ok(()), Packing::see_repository)?;
         let named: Vec<(&str, Option<Oid>)> = files.iter().map(|(path, _)| path.as_str()).zip(blobs.clone()).collect();
         let tree = self.tree_with(repository, parent, &named)?;
         let new = new_objects(repository, tree, &named)?;

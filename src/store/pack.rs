@@ -19,21 +19,28 @@ const PACK_MODE: u32 = 0o444;
 /// Asked before the repository, and the only one that is written to.
 const IN_MEMORY: i32 = 1000;
 
-/// The repository's objects, and new ones in memory.
+/// New objects in memory, and behind them the repository's.
 pub(super) struct Packing {
     repository: Repository,
-    folder: PathBuf,
+    objects: PathBuf,
 }
 
 impl Packing {
     /// None where the repository lies at a path that is no text: the git library can't be told of it.
     pub(super) fn of(store: &Store) -> Result<Option<Self>, StoreError> {
         let objects = store.git()?.common_dir.join("objects");
-        let Some(text) = objects.to_str() else { return Ok(None) };
+        if objects.to_str().is_none() {
+            return Ok(None);
+        }
         let odb = Odb::new()?;
-        odb.add_disk_alternate(text)?;
         odb.add_new_mempack_backend(IN_MEMORY)?;
-        Ok(Some(Self { repository: Repository::from_odb(odb)?, folder: objects.join("pack") }))
+        Ok(Some(Self { repository: Repository::from_odb(odb)?, objects }))
+    }
+
+    /// Has the repository's objects be found from now on. Until then nothing asks the disk, folder by folder, for each object that is written.
+    pub(super) fn see_repository(&self) -> Result<(), StoreError> {
+        let objects = self.objects.to_str().unwrap_or_default();
+        Ok(self.repository.odb()?.add_disk_alternate(objects)?)
     }
 
     /// Where objects are made and looked up. It has no references, and no work tree.
@@ -43,26 +50,27 @@ impl Packing {
 
     /// Writes `objects` as one pack; it is gathered, to be flushed.
     pub(super) fn write(&self, objects: &[Oid], unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        let failed = |error| StoreError::io(&self.folder, error);
+        let folder = self.objects.join("pack");
+        let failed = |error| StoreError::io(&folder, error);
         let pack = self.pack(objects)?;
-        fs::create_dir_all(&self.folder).map_err(failed)?;
-        let mut indexer = Indexer::new(None, &self.folder, PACK_MODE, false).map_err(|error| self.refused(error))?;
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let mut indexer = Indexer::new(None, &folder, PACK_MODE, false).map_err(|error| self.refused(error))?;
         indexer.write_all(&pack).map_err(|error| match error.downcast() {
             Ok(error) => self.refused(error),
             Err(error) => failed(error),
         })?;
         let name = indexer.commit().map_err(|error| self.refused(error))?;
         for ending in ["pack", "idx"] {
-            let path = self.folder.join(format!("pack-{name}.{ending}"));
+            let path = folder.join(format!("pack-{name}.{ending}"));
             let file = fs::File::open(&path).map_err(|error| StoreError::io(&path, error))?;
             unflushed.add_objects(&path, file)?;
         }
-        unflushed.add_folder(&self.folder)
+        unflushed.add_folder(&folder)
     }
 
     /// The pack's bytes (gitformat-pack(5)): every object whole.
     fn pack(&self, objects: &[Oid]) -> Result<Vec<u8>, StoreError> {
-        let failed = |error| StoreError::io(&self.folder, error);
+        let failed = |error| StoreError::io(&self.objects, error);
         let odb = self.repository.odb()?;
         let count = u32::try_from(objects.len()).map_err(|error| failed(io::Error::other(error)))?;
         let mut pack = [&b"PACK"[..], &2u32.to_be_bytes(), &count.to_be_bytes()].concat();
@@ -78,7 +86,7 @@ impl Packing {
     }
 
     fn refused(&self, error: git2::Error) -> StoreError {
-        super::objects::refused(&self.folder, error)
+        super::objects::refused(&self.objects, error)
     }
 }
 

@@ -126,8 +126,9 @@ impl<'a> Transaction<'a> {
         {
             return Err(StoreError::InProgress { operation });
         }
-        for change in &batch.changes {
-            if self.store.read(&change.path, u64::MAX)? != change.seen {
+        let files = batch.changes.iter().map(|change| (change.path.clone(), u64::MAX)).collect::<Vec<_>>();
+        for (change, there) in batch.changes.iter().zip(self.store.read_many(&files)) {
+            if there? != change.seen {
                 return Err(StoreError::DirtyWorkTree { path: change.path.to_string() });
             }
         }
