@@ -260,37 +260,35 @@ pub(super) fn walk(
 ) -> Result<(), VaultError> {
     let policies = layout::place(layout::POLICY);
     let mut then = Judge::before(judge, store, from)?;
-    let mut at = from;
+    let (mut at, mut before) = (from, tree_on_the_way(store, from)?);
     for commit in way {
-        step(store, (judge, then.as_ref()), at, commit, refused)?;
-        let (before, after) = (tree_on_the_way(store, at)?, tree_on_the_way(store, commit)?);
+        let after = tree_on_the_way(store, commit)?;
+        step(store, (judge, then.as_ref()), [(at, before.as_ref()), (commit, after.as_ref())], refused)?;
         if !Store::is_same(before.as_ref(), after.as_ref(), &policies)? {
             // It never falls: nobody gets a right back by leaving epochs out for a moment.
             let newer = |later: &Judge| then.as_ref().is_none_or(|then| later.epochs() > then.epochs());
             then = Judge::before(judge, store, commit)?.filter(newer).or(then);
         }
-        at = commit;
+        (at, before) = (commit, after);
     }
     Ok(())
 }
 
-/// Compares one step of a trusted branch, from the commit `a` to the commit `b`. What does not count by the policy, nor by the acceptance list, is
-/// as good as gone: nobody who has no right raises a number. Where there is a judge of `then`, what counts by that did count in `a`.
+/// Compares one step of a trusted branch, from the commit `a` to the commit `b`, with their trees. What does not count by the policy, nor by the
+/// acceptance list, is as good as gone: nobody who has no right raises a number. Where there is a judge of `then`, what counts by that did count in `a`.
 fn step(
     store: &Store,
     (judge, then): (&Judge, Option<&Judge>),
-    a: &CommitId,
-    b: &CommitId,
+    [(a, mut before), (b, mut after)]: [(&CommitId, Option<&Tree<'_>>); 2],
     refused: &mut Refusals,
 ) -> Result<(), VaultError> {
-    let (mut before, mut after) = (tree_on_the_way(store, a)?, tree_on_the_way(store, b)?);
     let secrets = layout::place(layout::SECRETS);
-    let changed = match store.changed(before.as_ref(), after.as_ref(), &secrets) {
+    let changed = match store.changed(before, after, &secrets) {
         Err(StoreError::TooMany { .. }) => {
             // More than a store can hold is no store.
-            let bounded = |tree: &Tree<'_>| !matches!(tree.list(&secrets), Err(StoreError::TooMany { .. }));
+            let bounded = |tree: &&Tree<'_>| !matches!(tree.list(&secrets), Err(StoreError::TooMany { .. }));
             (before, after) = (before.filter(bounded), after.filter(bounded));
-            store.changed(before.as_ref(), after.as_ref(), &secrets)?
+            store.changed(before, after, &secrets)?
         }
         changed => changed?,
     };
@@ -298,11 +296,11 @@ fn step(
         let Ok(layout::Entry::Sidecar(path)) = layout::classify(&file) else { continue };
         let known = refused.get(&path);
         let seen = known.map_or(0, |replay| replay.revision);
-        let old = judge.counting(before.as_ref(), &file, &path);
-        let old = old.or_else(|| then?.counting(before.as_ref(), &file, &path));
+        let old = judge.counting(before, &file, &path);
+        let old = old.or_else(|| then?.counting(before, &file, &path));
         // What leapt is refused, and nothing has to pass it.
         let old = old.filter(|old| known.is_none() || !leaps(seen, old.sidecar.revision));
-        let new = judge.counting(after.as_ref(), &file, &path);
+        let new = judge.counting(after, &file, &path);
         let mut floor = seen.max(old.as_ref().map_or(0, |old| old.sidecar.revision.get()));
         let follows = match (&old, &new) {
             (_, None) => floor == 0,
