@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -22,16 +22,16 @@ const IN_MEMORY: i32 = 1000;
 /// New objects in memory, and behind them the repository's.
 pub(super) struct Packing {
     repository: Repository,
-    objects: PathBuf,
+    /// Where the repository has its own.
+    objects: String,
 }
 
 impl Packing {
     /// None where the repository lies at a path that is no text: the git library can't be told of it.
     pub(super) fn of(store: &Store) -> Result<Option<Self>, StoreError> {
-        let objects = store.git()?.common_dir.join("objects");
-        if objects.to_str().is_none() {
+        let Ok(objects) = store.git()?.common_dir.join("objects").into_os_string().into_string() else {
             return Ok(None);
-        }
+        };
         let odb = Odb::new()?;
         odb.add_new_mempack_backend(IN_MEMORY)?;
         Ok(Some(Self { repository: Repository::from_odb(odb)?, objects }))
@@ -39,8 +39,7 @@ impl Packing {
 
     /// Has the repository's objects be found from now on. Until then nothing asks the disk, folder by folder, for each object that is written.
     pub(super) fn see_repository(&self) -> Result<(), StoreError> {
-        let objects = self.objects.to_str().unwrap_or_default();
-        Ok(self.repository.odb()?.add_disk_alternate(objects)?)
+        Ok(self.repository.odb()?.add_disk_alternate(&self.objects)?)
     }
 
     /// Where objects are made and looked up. It has no references, and no work tree.
@@ -50,7 +49,7 @@ impl Packing {
 
     /// Writes `objects` as one pack; it is gathered, to be flushed.
     pub(super) fn write(&self, objects: &[Oid], unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        let folder = self.objects.join("pack");
+        let folder = Path::new(&self.objects).join("pack");
         let failed = |error| StoreError::io(&folder, error);
         let pack = self.pack(objects)?;
         fs::create_dir_all(&folder).map_err(failed)?;
@@ -70,7 +69,7 @@ impl Packing {
 
     /// The pack's bytes (gitformat-pack(5)): every object whole.
     fn pack(&self, objects: &[Oid]) -> Result<Vec<u8>, StoreError> {
-        let failed = |error| StoreError::io(&self.objects, error);
+        let failed = |error| StoreError::io(Path::new(&self.objects), error);
         let odb = self.repository.odb()?;
         let count = u32::try_from(objects.len()).map_err(|error| failed(io::Error::other(error)))?;
         let mut pack = [&b"PACK"[..], &2u32.to_be_bytes(), &count.to_be_bytes()].concat();
@@ -86,7 +85,7 @@ impl Packing {
     }
 
     fn refused(&self, error: git2::Error) -> StoreError {
-        super::objects::refused(&self.objects, error)
+        super::objects::refused(Path::new(&self.objects), error)
     }
 }
 

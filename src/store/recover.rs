@@ -176,8 +176,8 @@ impl Store {
 
     /// Brings work tree and index to what was decided, where they still hold what they held, then the branch, and lets go of everything.
     ///
-    /// The branch comes last: git reads HEAD, then the index, and locks that afterwards. A commit that began upon the new branch has read
-    /// the new index, so; any other finds the branch moved, and fails.
+    /// The branch comes last: git reads HEAD, then the index, and locks that afterwards. So a commit that began upon the new branch has
+    /// read the new index; any other finds the branch moved, and fails.
     pub(super) fn complete(
         &self,
         journal: &Journal,

@@ -217,7 +217,8 @@ impl<'a> Transaction<'a> {
         };
         // What a `git gc` took away or packed meanwhile is written again: no branch must name what is not there.
         let there = objects.iter().all(|path| path.symlink_metadata().is_ok());
-        let decided = match if there { store.decide(journal) } else { Ok(false) } {
+        let decided = if there { store.decide(journal) } else { Ok(false) };
+        let decided = match decided {
             // An error behind the mark changes nothing about it.
             Err(error) if !store.is_decided(journal)? => return Err(self.abandon(journal, error)?),
             Err(_) => true,
