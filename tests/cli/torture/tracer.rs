@@ -172,19 +172,7 @@ impl Tracer {
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
             Ok(WaitStatus::Exited(pid, code)) => self.gone(pid, code),
             Ok(WaitStatus::Signaled(pid, _, _)) => self.gone(pid, -1),
-            Ok(WaitStatus::PtraceSyscall(pid)) => {
-                if ptrace::getregs(pid).is_ok_and(|registers| waits(&registers)) {
-                    self.waiting.insert(pid);
-                    self.turn.take_if(|turn| *turn == pid);
-                } else {
-                    self.waiting.remove(&pid);
-                }
-                if self.holds(pid) {
-                    self.held.insert(pid);
-                } else {
-                    self.pass(pid);
-                }
-            }
+            Ok(WaitStatus::PtraceSyscall(pid)) => self.stopped(pid),
             Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
                 if event == libc::PTRACE_EVENT_CLONE {
                     let thread = ptrace::getevent(pid).ok().and_then(|thread| libc::pid_t::try_from(thread).ok());
@@ -215,10 +203,26 @@ impl Tracer {
         pid != self.root && fs::exists(format!("/proc/{}/task/{pid}", self.root)).unwrap_or_default()
     }
 
+    /// `pid` stands before or behind a call.
+    fn stopped(&mut self, pid: Pid) {
+        // It may have been killed meanwhile.
+        let Ok(registers) = ptrace::getregs(pid) else { return go_on(pid, None) };
+        if waits(&registers) {
+            self.waiting.insert(pid);
+            self.turn.take_if(|turn| *turn == pid);
+        } else {
+            self.waiting.remove(&pid);
+        }
+        if self.holds(pid, &registers) {
+            self.held.insert(pid);
+        } else {
+            self.pass(pid, registers);
+        }
+    }
+
     /// Whether `pid` is a helping thread at a point that it must not go beyond yet.
-    fn holds(&self, pid: Pid) -> bool {
-        let at_point = |registers| begins(&registers) && point(pid, &registers).is_some();
-        self.turn != Some(pid) && ptrace::getregs(pid).is_ok_and(at_point) && self.helps(pid)
+    fn holds(&self, pid: Pid, registers: &libc::user_regs_struct) -> bool {
+        self.turn != Some(pid) && begins(registers) && point(pid, registers).is_some() && self.helps(pid)
     }
 
     /// Lets the eldest of the held threads go on, once nothing goes on without it.
@@ -230,12 +234,12 @@ impl Tracer {
             && let Some(pid) = self.held.pop_first()
         {
             self.turn = Some(pid);
-            self.pass(pid);
+            self.stopped(pid);
         }
     }
 
-    fn pass(&mut self, pid: Pid) {
-        self.call(pid);
+    fn pass(&mut self, pid: Pid, registers: libc::user_regs_struct) {
+        self.call(pid, registers);
         go_on(pid, None);
     }
 
@@ -257,8 +261,7 @@ impl Tracer {
     }
 
     /// A system call begins or returns.
-    fn call(&mut self, pid: Pid) {
-        let Ok(mut registers) = ptrace::getregs(pid) else { return };
+    fn call(&mut self, pid: Pid, mut registers: libc::user_regs_struct) {
         match self.pending.remove(&pid) {
             Some(Pending::Return(errno)) => {
                 registers.rax = (-i64::from(errno as i32)).cast_unsigned();
