@@ -15,9 +15,8 @@ pub fn tool(name: &str) -> PathBuf {
 
 /// The folders in which programs are looked for, without those that hold a sops of the machine's own.
 fn folders_without_sops(world: &World) -> String {
-    let command = world.command("vsecure");
-    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
-    let kept: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| !folder.join("sops").exists()).collect();
+    let folders = World::folders_of_programs(&world.command("vsecure"));
+    let kept = folders.into_iter().filter(|folder| !folder.join("sops").exists());
     std::env::join_paths(kept).unwrap().into_string().unwrap()
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::rotation::{HOOK, PLACE, SECRET, fail_at, fails, lay_hook};
+use crate::rotation::{SECRET, begin_and_push};
 use crate::support::{CANARY, World};
 use crate::team::Team;
 
@@ -195,13 +195,7 @@ fn the_style_sheet_is_the_one_that_the_policy_allows() {
 fn a_rotation_that_was_begun_waits_in_every_clone_and_is_no_longer_there_when_it_ended() {
     let team = Team::with_secrets(&[(SECRET, CANARY)]);
     let alice = &team.alice;
-    lay_hook(alice, HOOK);
-    alice.git(&["add", "ops"]);
-    alice.git(&["commit", "-q", "-m", "A hook"]);
-    alice.ok(&["rotation:set", SECRET, "--period", "30d", "--hook", PLACE]);
-    fail_at(alice, "test");
-    fails(alice, &["rotation:run", SECRET]);
-    alice.push();
+    begin_and_push(alice);
     // A clone that has no key, and knows nothing of a step that failed.
     let ci = team.clone_of("ci");
     assert!(!ci.identity().exists());

@@ -99,6 +99,12 @@ impl World {
         command
     }
 
+    /// The folders in which `command` looks for programs.
+    pub fn folders_of_programs(command: &Command) -> Vec<PathBuf> {
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap();
+        std::env::split_paths(path).collect()
+    }
+
     /// Runs `command` with `input`.
     pub fn run_command(mut command: Command, input: &[u8]) -> Run {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

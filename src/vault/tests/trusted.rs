@@ -8,6 +8,14 @@ use crate::policy::{ChainFlaw, Edit, StoreClaim};
 use crate::vault::{HookCall, HookFault, RotationEdit, RunHook};
 
 impl World {
+    /// A store with one secret, which the trusted branch has.
+    fn published() -> Self {
+        let world = Self::new();
+        world.create();
+        world.publish();
+        world
+    }
+
     pub(super) fn git(&self, arguments: &[&str]) -> String {
         let output =
             Command::new("git").args(arguments).current_dir(self.folder.path().join("project")).output().unwrap();
@@ -144,9 +152,7 @@ fn what_was_lost_is_not_back_where_something_later_was_seen() {
 fn a_replay_over_what_a_removed_member_signed_is_one_also_where_both_come_at_once() {
     // Behind a commit that has nothing to do with it, too.
     for between in [0, 2] {
-        let world = World::new();
-        world.create();
-        world.publish();
+        let world = World::published();
         let old = world.git(&["rev-parse", "HEAD"]);
         let update = Update { value: Some(secret("two")), ..Update::of(path()) };
         world.vault_as("will").update(&update, &Writing::default()).unwrap();
@@ -315,9 +321,7 @@ fn an_older_policy_under_a_newer_number_is_not_in_force() {
 
 #[test]
 fn only_a_branch_of_a_remote_can_be_trusted() {
-    let world = World::new();
-    world.create();
-    world.publish();
+    let world = World::published();
     let branch = world.git(&["symbolic-ref", "--short", "HEAD"]);
     for name in [format!("refs/heads/{branch}"), format!("../heads/{branch}")] {
         let trusted = world.vault_as("alice").trust_branch(&name);
@@ -329,9 +333,7 @@ fn only_a_branch_of_a_remote_can_be_trusted() {
 
 #[test]
 fn who_has_no_right_raises_no_number() {
-    let world = World::new();
-    world.create();
-    world.publish();
+    let world = World::published();
     let good = world.git(&["rev-parse", "HEAD"]);
     for _ in 0..2 {
         world.forge(world.identity("rita"), "rita", |sidecar| sidecar.revision = Revision::new(9).unwrap());
@@ -365,9 +367,7 @@ fn what_counts_by_acceptance_is_not_replaced_by_what_was_before_it() {
 
 #[test]
 fn no_policy_is_made_where_the_newest_one_is_not() {
-    let world = World::new();
-    world.create();
-    world.publish();
+    let world = World::published();
     let first = world.git(&["rev-parse", "HEAD"]);
     let remove = |who: &str| {
         let change = Edit::RemoveMember { who: who.into() }.into();

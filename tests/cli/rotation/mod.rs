@@ -70,6 +70,17 @@ pub fn fail_at(world: &World, step: &str) {
     fs::write(world.project.join("fail"), step).unwrap();
 }
 
+/// Has alice begin a rotation that fails at its test, and push what there is then.
+pub fn begin_and_push(alice: &World) {
+    lay_hook(alice, HOOK);
+    alice.git(&["add", "ops"]);
+    alice.git(&["commit", "-q", "-m", "A hook"]);
+    alice.ok(&["rotation:set", SECRET, "--period", "30d", "--hook", PLACE]);
+    fail_at(alice, "test");
+    fails(alice, &["rotation:run", SECRET]);
+    alice.push();
+}
+
 /// Runs a rotation that must fail as a hook does, and show no value; what it said.
 #[track_caller]
 pub fn fails(world: &World, arguments: &[&str]) -> String {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{HOOK, PLACE, SECRET, calls, fail_at, fails, lay_hook, state, with_hook};
+use super::{HOOK, PLACE, SECRET, begin_and_push, calls, fail_at, fails, state, with_hook};
 use crate::support::{CANARY, World};
 use crate::team::Team;
 
@@ -20,14 +20,7 @@ fn pending() -> World {
 fn team_with_pending(others: &[&str]) -> (Team, Vec<World>) {
     let team = Team::with_secrets(&[(SECRET, CANARY)]);
     let people: Vec<World> = others.iter().map(|name| team.joins(name, "admins")).collect();
-    let alice = &team.alice;
-    lay_hook(alice, HOOK);
-    alice.git(&["add", "ops"]);
-    alice.git(&["commit", "-q", "-m", "A hook"]);
-    alice.ok(&["rotation:set", SECRET, "--period", "30d", "--hook", PLACE]);
-    fail_at(alice, "test");
-    fails(alice, &["rotation:run", SECRET]);
-    alice.push();
+    begin_and_push(&team.alice);
     people.iter().for_each(World::pull);
     (team, people)
 }

@@ -276,8 +276,7 @@ impl Start {
         command.args(arguments).env("VSECURE_IDENTITY_KEY", &self.key);
         command.env("EDITOR", EDITOR).env("XDG_RUNTIME_DIR", world.home.join("runtime"));
         command.env("SOPS_AGE_KEY_FILE", world.home.join("sops.key")).env("GNUPGHOME", self.gpg.path());
-        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
-        let folders = [tool("python/bin")].into_iter().chain(std::env::split_paths(&path));
+        let folders = [tool("python/bin")].into_iter().chain(World::folders_of_programs(&command));
         command.env("PATH", std::env::join_paths(folders).unwrap());
         command
     }

@@ -6,9 +6,13 @@ use crate::support::World;
 /// Where the index and the branch are put in place, in that order.
 const PLACES: [&str; 2] = [".git/index", "refs/heads/main"];
 
-/// The number of the point at which `place` is put there.
+fn puts(point: &Point, place: &str) -> bool {
+    point.call == "rename" && point.about.ends_with(place)
+}
+
+/// The number of the point that puts `place` there.
 fn of(points: &[Point], place: &str) -> usize {
-    points.iter().position(|point| point.call == "rename" && point.about.ends_with(place)).unwrap() + 1
+    points.iter().position(|point| puts(point, place)).unwrap() + 1
 }
 
 fn update(world: &World, at: usize, act: Act) -> Vec<Point> {
@@ -24,7 +28,7 @@ fn cut_off(world: &World, place: &str) -> World {
         let at = of(&update(&world.copy(), 0, Act::Watch), place);
         let points = update(&copy, at, Act::Kill);
         // Two objects in one folder take fewer calls.
-        if points.last().is_some_and(|point| point.call == "rename" && point.about.ends_with(place)) {
+        if points.last().is_some_and(|point| puts(point, place)) {
             copy.sh("rm .git/index.lock .git/HEAD.lock .git/refs/heads/main.lock");
             return copy;
         }
