@@ -122,7 +122,8 @@ fn an_output_file_is_private_and_never_overwritten_unasked() {
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("A={CANARY}\n"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     world.refused(5, &["export", "--format", "json", "--output", ".env"]);
-    assert!(world.refused(1, &["export", "--format", "json", "--output", ".env/x"]).contains("could not be written"));
+    let below = world.refused(1, &["export", "--format", "json", "--output", ".env/x"]);
+    assert!(below.contains("could not be written: there is a file in the place of its folder"), "{below}");
     world.ok(&["export", "--format", "docker-env", "--output", ".env", "--force"]);
     world.refused(2, &["export", "--format", "json", "--force"]);
 }

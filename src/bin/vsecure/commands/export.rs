@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use vsecure::audit::Action;
 use vsecure::crypto::SecretBytes;
 use vsecure::format::{Delimiter, Form, Generator, Manifest, export, github_masks};
@@ -73,9 +73,12 @@ pub fn demand_new(output: Option<&Path>, force: bool) -> Result<(), CommandError
 pub fn write_file(path: &Path, text: &[u8], force: bool) -> anyhow::Result<()> {
     let written = if force { private::replace(path, text) } else { private::create(path, text) };
     match written {
-        // Also said of a file where a folder should be.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.symlink_metadata().is_ok() => {
             Err(CommandError::OutputExists { path: path.to_owned() }.into())
+        }
+        // So the system says of a file where a folder should be.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(anyhow!("the file {} could not be written: there is a file in the place of its folder", path.display()))
         }
         written => written.with_context(|| format!("the file {} could not be written", path.display())),
     }
