@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{Cli, Command, GetAlone};
+use crate::args::{Alone, Cli, Command, ProgramsCommand};
 use crate::report::CommandError;
 
 /// What people type who come from other tools.
@@ -34,7 +34,6 @@ const WORDS_OF_PEERS: [(&str, &str); 20] = [
     ("run", "exec"),
     ("rotate", "rotation:run"),
 ];
-const GET: &str = "secrets:get";
 const NOT_YET: [&str; 1] = ["sync"];
 
 /// The command that starts another program.
@@ -45,7 +44,7 @@ pub const EXEC: &str = "exec";
 /// # Errors
 /// [`CommandError::Usage`]; help and version were asked for with [`CommandError::Shown`], and have been printed.
 pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
-    if let Some(cli) = quick_get(&words) {
+    if let Some(cli) = quick(&words) {
         return Ok(cli);
     }
     // Taking the definition of two dozen commands apart again would cost a tenth of what a `get` does by itself.
@@ -58,19 +57,33 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, CommandError> {
     Ok(cli)
 }
 
-/// `get` as programs call it most, by a definition of that one command: defining all of them takes a third of what a `get` does. Whatever is
+/// What programs call most, by a definition of that one command: defining all of them takes a third of what a `get` does. Whatever is
 /// not right at once, or asks for help, is for the whole definition to say.
-fn quick_get(words: &[OsString]) -> Option<Cli> {
+fn quick(words: &[OsString]) -> Option<Cli> {
     let first = words.get(1)?.to_str()?;
-    if !matches!(first, "get" | GET) {
+    match first.strip_prefix("secrets:").unwrap_or(first) {
+        "get" => alone(words, Command::Get),
+        "list" => alone(words, Command::List),
+        "create" => alone(words, Command::Create),
+        "update" => alone(words, Command::Update),
+        "set" => alone(words, Command::Set),
+        EXEC if first == EXEC => alone(words, |args| Command::Programs(ProgramsCommand::Exec(args))),
+        _ => None,
+    }
+}
+
+/// The command that `words` name right behind the program, by its own definition.
+fn alone<A: clap::Args>(words: &[OsString], command: impl Fn(A) -> Command) -> Option<Cli> {
+    let (program, name, rest) = (words.first()?, words.get(1)?.to_str()?, words.get(2..)?);
+    let name = if name == EXEC || name.contains(':') { name.to_owned() } else { format!("secrets:{name}") };
+    if hides_options(&name, rest) {
         return None;
     }
-    let (program, rest) = (words.first()?, words.get(2..)?);
-    let mut command = ManuallyDrop::new(GetAlone::command());
-    let matches = command.try_get_matches_from_mut([program].into_iter().chain(rest)).ok()?;
-    let GetAlone { mut global, args } = GetAlone::from_arg_matches(&matches).ok()?;
-    global.invoked = GET.to_owned();
-    Some(Cli { global, command: Some(Command::Get(args)) })
+    let mut definition = ManuallyDrop::new(Alone::<A>::command());
+    let matches = definition.try_get_matches_from_mut([program].into_iter().chain(rest)).ok()?;
+    let Alone { mut global, args } = Alone::<A>::from_arg_matches(&matches).ok()?;
+    global.invoked = name;
+    Some(Cli { global, command: Some(command(args)) })
 }
 
 /// Whether these words ask for another program to be started: its exit codes are its own then, and ours are others.
@@ -127,13 +140,18 @@ pub fn normalised(command: &clap::Command, mut words: Vec<OsString>) -> Result<V
 fn refuse_hidden_options(command: &clap::Command, words: &[OsString]) -> Result<(), CommandError> {
     let Some(at) = first_positional(command, words, 1) else { return Ok(()) };
     let subcommand = words.get(at).and_then(|word| word.to_str()).unwrap_or_default();
-    let takes_values = matches!(subcommand, "secrets:create" | "secrets:update" | "secrets:set");
-    let mut options = words.iter().skip(at + 1).map(|word| word.as_encoded_bytes()).take_while(|word| *word != b"--");
-    if takes_values && options.any(|word| word.len() > 2 && word.starts_with(b"-") && !word.starts_with(b"--")) {
+    if hides_options(subcommand, words.get(at + 1..).unwrap_or_default()) {
         let help = "a value that begins with `-` goes behind `--`; short options are written one by one, with a blank";
         return Err(CommandError::usage("an argument begins with `-` and is no option", help));
     }
     Ok(())
+}
+
+/// Whether several short options, or a value, may be meant by one of the words behind a command that takes values.
+fn hides_options(command: &str, rest: &[OsString]) -> bool {
+    let takes_values = matches!(command, "secrets:create" | "secrets:update" | "secrets:set");
+    let mut options = rest.iter().map(|word| word.as_encoded_bytes()).take_while(|word| *word != b"--");
+    takes_values && options.any(|word| word.len() > 2 && word.starts_with(b"-") && !word.starts_with(b"--"))
 }
 
 /// The command that was probably meant.
@@ -237,33 +255,52 @@ mod tests {
     }
 
     #[test]
-    fn get_means_the_same_by_its_own_definition() {
+    fn a_command_means_the_same_by_its_own_definition() {
         for line in [
             "get A",
             "secrets:get A --env production --json -q",
             "get A --version 2 --store dir --yes",
             "get --at HEAD A --field a.b",
-            "get --identity=key --store-id 0 A",
+            "get --identity=key A",
             "get -- A",
+            "create A value --tags production,api -m Why",
+            "secrets:create A -- -value",
+            "update A --generate -q",
+            "set A value --no-commit",
+            "secrets:set A --from-file f -m Why",
+            "list --tags api --json",
+            "exec -- env",
+            "exec --env production -- sh -c true --json -q",
         ] {
             let whole = {
                 let command = Cli::command();
                 let words = normalised(&command, words(line)).unwrap();
-                command.try_get_matches_from(words).ok().and_then(|matches| Cli::from_arg_matches(&matches).ok())
-            };
-            let quick = quick_get(&words(line));
-            let shown = |cli: Option<Cli>| {
-                cli.map(|mut cli| {
-                    cli.global.invoked.clear();
-                    format!("{cli:?}")
+                command.try_get_matches_from(words).ok().and_then(|matches| {
+                    let mut cli = Cli::from_arg_matches(&matches).ok()?;
+                    cli.global.invoked = matches.subcommand_name()?.to_owned();
+                    Some(cli)
                 })
             };
-            assert_eq!(shown(quick), shown(whole), "{line}");
+            let (quick, whole) = (quick(&words(line)).expect(line), whole.expect(line));
+            assert_eq!(format!("{quick:?}"), format!("{whole:?}"), "{line}");
         }
-        for line in
-            ["get", "get --help", "get A B", "get A --version 0", "list", "secrets get A", "--json get A", "get A -x"]
-        {
-            assert!(quick_get(&words(line)).is_none(), "{line}");
+        for line in [
+            "get",
+            "get --help",
+            "get A B",
+            "get A --version 0",
+            "versions A",
+            "secrets get A",
+            "--json get A",
+            "get A -x",
+            "get --identity=key --store-id 0 A",
+            "create A -qy",
+            "secrets:update A -value",
+            "set A -qq",
+            "secrets:exec -- env",
+            "exec --help",
+        ] {
+            assert!(quick(&words(line)).is_none(), "{line}");
         }
     }
 

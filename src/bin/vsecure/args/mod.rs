@@ -58,13 +58,13 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// `secrets:get` by itself: what its words mean, and nothing that a person sees.
+/// One command by itself: what its words mean, and nothing that a person sees.
 #[derive(Parser, Debug)]
-pub struct GetAlone {
+pub struct Alone<A: Args> {
     #[command(flatten)]
     pub global: Global,
     #[command(flatten)]
-    pub args: GetArgs,
+    pub args: A,
 }
 
 /// Options that every command has.
