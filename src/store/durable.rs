@@ -1,7 +1,7 @@
 //! Bringing to the disk what was written: gathered first, then flushed all at once, for a disk flushes many files in little more time
 //! than one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,16 +11,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::StoreError;
+use super::loose::Loose;
 
 /// How many files are many: worth threads, a pack, and one flush of the whole file system, which also waits for what others write.
 pub(super) const MANY: usize = 64;
 /// How many are flushed at a time.
-const THREADS: usize = 8;
+const THREADS: usize = 4;
+/// How many files without names one thread closes.
+const CLOSED_TOGETHER: usize = 16;
 
 /// Files and folders that were written and are not on the disk yet.
 #[derive(Default)]
 pub(super) struct Unflushed {
     files: Vec<(PathBuf, File)>,
+    /// Objects that are to be written first.
+    loose: Vec<Loose>,
     /// Of very many, one of each file system.
     systems: BTreeMap<u64, (PathBuf, File)>,
     /// Those that hold objects of git.
@@ -39,8 +44,8 @@ impl Unflushed {
         }
         if cfg!(not(target_os = "linux")) {
             // Other systems have no flush of a file system that waits and tells of errors.
-            let objects = std::mem::take(&mut self.objects);
-            return std::mem::replace(self, Self { objects, ..Self::default() }).flush();
+            let files = std::mem::take(&mut self.files);
+            return Self { files, ..Self::default() }.flush().map(drop);
         }
         for (path, file) in self.files.drain(..) {
             let system = file.metadata().map_err(|error| StoreError::io(&path, error))?.dev();
@@ -55,7 +60,13 @@ impl Unflushed {
         self.add(path, file)
     }
 
-    /// Of a file that holds objects of git, and was taken away already.
+    /// Adds an object of git that is still to be written.
+    pub(super) fn add_loose(&mut self, object: Loose) {
+        self.miss_objects(object.path());
+        self.loose.push(object);
+    }
+
+    /// Of a file that holds objects of git, and is flushed already or was taken away.
     pub(super) fn miss_objects(&mut self, path: &Path) {
         self.objects.push(path.to_owned());
     }
@@ -66,9 +77,12 @@ impl Unflushed {
         self.add(path, folder)
     }
 
-    /// Waits until everything is on the disk.
-    pub(super) fn flush(self) -> Result<(), StoreError> {
-        self.start().wait().map(drop)
+    /// Waits until everything is on the disk. The files that hold objects of git.
+    pub(super) fn flush(self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut folders = Self::default();
+        let objects = self.start().wait()?.place(&mut folders)?;
+        folders.start().wait()?;
+        Ok(objects)
     }
 
     /// Begins to bring everything to the disk.
@@ -78,66 +92,166 @@ impl Unflushed {
         } else {
             (self.systems.into_values().collect(), sync_system)
         };
-        let helpers = files.len().saturating_sub(1).min(THREADS);
-        let work = Arc::new(Work { files, sync, next: AtomicUsize::new(0) });
+        let wanted = (self.loose.len() + files.len()).saturating_sub(1).min(THREADS);
+        let work = Arc::new(Work { loose: self.loose, files, sync, next: AtomicUsize::new(0) });
         let helper = |_| {
             let work = Arc::clone(&work);
-            // Where no thread is to be had, whoever waits does it all.
-            thread::Builder::new().spawn(move || work.go_on()).ok()
+            let first = work.next();
+            // Where no thread is to be had, the others do it all.
+            thread::Builder::new().spawn(move || work.go_on(first)).map_err(|_| first)
         };
-        Flushing { helpers: (0..helpers).map_while(helper).collect(), work, objects: self.objects }
+        let (mut helpers, mut left): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        for helper in (0..wanted).map(helper) {
+            match helper {
+                Ok(helper) => helpers.push(helper),
+                Err(first) => left.push(first),
+            }
+        }
+        Flushing { work, helpers, left, objects: self.objects }
     }
 }
 
 /// What several threads gather.
 #[derive(Default)]
-pub(super) struct Shared(Mutex<Unflushed>);
+pub(super) struct Shared {
+    unflushed: Mutex<Unflushed>,
+    nameless: Mutex<Nameless>,
+}
+
+/// Open files that have lost their names. With the last of it a file's space is given back, for which a file system may wait for the disk
+/// (`discard`): a thread waits, and not each change of a name.
+#[derive(Default)]
+struct Nameless {
+    files: Vec<File>,
+    closing: VecDeque<JoinHandle<()>>,
+}
 
 impl Shared {
     pub(super) fn new(unflushed: Unflushed) -> Self {
-        Self(Mutex::new(unflushed))
+        Self { unflushed: Mutex::new(unflushed), ..Self::default() }
     }
 
     /// As [`Unflushed::add`].
     pub(super) fn add(&self, path: &Path, file: File) -> Result<(), StoreError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(path, file)
+        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner).add(path, file)
+    }
+
+    /// Takes a file whose name is about to be taken away, to be closed later.
+    pub(super) fn close(&self, file: File) {
+        let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        nameless.files.push(file);
+        if nameless.files.len() >= CLOSED_TOGETHER {
+            nameless.close();
+        }
+    }
+
+    /// Begins to close what was taken.
+    pub(super) fn begin_closing(&self) {
+        self.nameless.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
     pub(super) fn into_unflushed(self) -> Unflushed {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.begin_closing();
+        self.unflushed.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is on its way to the disk.
+impl Nameless {
+    fn close(&mut self) {
+        let files = std::mem::take(&mut self.files);
+        // There is a limit to the number of open files. A thread that panicked has closed its files too.
+        if let Some(oldest) = (self.closing.len() >= THREADS).then(|| self.closing.pop_front()).flatten() {
+            let _ = oldest.join();
+        }
+        // Where no thread is to be had, they are closed here.
+        self.closing.extend(thread::Builder::new().spawn(move || drop(files)));
+    }
+}
+
+/// What is on its way to the disk. Whoever lets go of it waits.
 #[must_use]
 pub(super) struct Flushing {
     work: Arc<Work>,
     helpers: Vec<JoinHandle<Result<(), StoreError>>>,
+    /// What threads would have begun with that were not to be had.
+    left: Vec<usize>,
+    objects: Vec<PathBuf>,
+}
+
+/// What is on the disk, but for the names of objects.
+pub(super) struct Flushed {
+    loose: Vec<Loose>,
     objects: Vec<PathBuf>,
 }
 
 struct Work {
+    loose: Vec<Loose>,
     files: Vec<(PathBuf, File)>,
     sync: fn(&File) -> io::Result<()>,
     next: AtomicUsize,
 }
 
 impl Work {
-    /// Flushes one after the other, until none is left that nobody has begun with.
-    fn go_on(&self) -> Result<(), StoreError> {
-        while let Some((path, file)) = self.files.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            (self.sync)(file).map_err(|error| StoreError::io(path, error))?;
+    /// The number of what nobody has begun with.
+    fn next(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Does what has the number `first`, then one after the other, until none is left that nobody has begun with, or one fails.
+    fn go_on(&self, first: usize) -> Result<(), StoreError> {
+        let mut done = self.step(first);
+        while let Ok(true) = done {
+            done = self.step(self.next());
         }
-        Ok(())
+        if done.is_err() {
+            self.next.store(self.loose.len() + self.files.len(), Ordering::Relaxed);
+        }
+        done.map(drop)
+    }
+
+    /// Does what has the number `number`; whether there is such.
+    fn step(&self, number: usize) -> Result<bool, StoreError> {
+        if let Some(object) = self.loose.get(number) {
+            return object.write().map(|()| true);
+        }
+        let Some((path, file)) = number.checked_sub(self.loose.len()).and_then(|number| self.files.get(number)) else {
+            return Ok(false);
+        };
+        (self.sync)(file).map(|()| true).map_err(|error| StoreError::io(path, error))
     }
 }
 
 impl Flushing {
-    /// Waits until it is there. The files that hold objects of git.
-    pub(super) fn wait(self) -> Result<Vec<PathBuf>, StoreError> {
-        let mine = self.work.go_on();
+    /// Waits until it is there.
+    pub(super) fn wait(mut self) -> Result<Flushed, StoreError> {
+        self.finish()?;
+        // Nobody else has it any more.
+        let loose = Arc::get_mut(&mut self.work).map(|work| std::mem::take(&mut work.loose)).unwrap_or_default();
+        Ok(Flushed { loose, objects: std::mem::take(&mut self.objects) })
+    }
+
+    /// Helps until all of it is done.
+    fn finish(&mut self) -> Result<(), StoreError> {
+        let left = std::mem::take(&mut self.left).into_iter().try_for_each(|number| self.work.step(number).map(drop));
+        let mine = left.and_then(|()| self.work.go_on(self.work.next()));
         let join = |helper: JoinHandle<_>| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.helpers.into_iter().map(join).fold(mine, Result::and).map(|()| self.objects)
+        self.helpers.drain(..).map(join).fold(mine, Result::and)
+    }
+}
+
+impl Flushed {
+    /// Gives objects their names, in their order: what names others comes behind them, so that none is ever found without those. Their
+    /// folders are added to what is to be flushed. The files that hold objects of git.
+    pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Vec<PathBuf>, StoreError> {
+        self.loose.into_iter().try_for_each(|object| object.place(unflushed))?;
+        Ok(self.objects)
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        // What came of it was told by `wait`, or does not matter any more.
+        let _ = self.finish();
     }
 }
 

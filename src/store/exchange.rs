@@ -9,7 +9,7 @@ use std::process::Command;
 use git2::{ErrorCode, ObjectType};
 
 use super::batch::Person;
-use super::durable::Unflushed;
+use super::made::Made;
 use super::objects::NewFile;
 use super::tree::{BlobId, CommitId};
 use super::{Store, StoreError};
@@ -123,9 +123,9 @@ impl Store {
         let files: Vec<NewFile<'_>> =
             files.iter().map(|(path, content)| (path.clone(), Some(content.as_slice()))).collect();
         let persons = self.persons(Some(author), Some(author))?;
-        let mut unflushed = Unflushed::default();
-        let (_, tree) = self.write_tree(parent, &files, &mut unflushed)?;
-        let commit = self.write_commit(parent, tree, message, &persons, &mut unflushed)?;
+        let mut made = Made::default();
+        let (_, tree) = self.make_tree(parent, &files, &mut made)?;
+        let (commit, unflushed) = self.make_commit(parent, tree, message, &persons, made)?;
         unflushed.flush()?;
         Ok(CommitId(commit))
     }

@@ -2,9 +2,10 @@
 //! threads.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid};
@@ -101,6 +102,11 @@ impl Folder {
     /// The bytes of the file `name`, at most `max`; none when there is no such file. It is opened once, and no link is followed. `path` is
     /// what an error names.
     pub(super) fn read(&self, name: &str, max: u64, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read_open(name, max, path)?.map(|(bytes, _)| bytes))
+    }
+
+    /// As [`Folder::read`], with the file itself.
+    fn read_open(&self, name: &str, max: u64, path: &str) -> Result<Option<(Vec<u8>, File)>, StoreError> {
         let not_plain = || StoreError::NotPlain { path: path.to_owned() };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.open, name, flags, Mode::empty()) {
@@ -116,17 +122,23 @@ impl Folder {
         }
         let limit = max.min(metadata.len().saturating_add(1));
         let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default());
-        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        (&file).take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > max {
             return Err(StoreError::TooLarge { path: path.to_owned(), limit: max });
         }
-        Ok(Some(bytes))
+        Ok(Some((bytes, file)))
     }
 
     /// The id that the file `name` would have as a blob.
     pub(super) fn blob(&self, name: &str, path: &StorePath) -> Result<Option<Oid>, StoreError> {
-        let bytes = self.read(name, u64::MAX, path.as_str())?;
-        Ok(bytes.map(|bytes| Oid::hash_object(ObjectType::Blob, &bytes)).transpose()?)
+        Ok(self.blob_open(name, path)?.map(|(id, _)| id))
+    }
+
+    /// As [`Folder::blob`], with the file itself.
+    pub(super) fn blob_open(&self, name: &str, path: &StorePath) -> Result<Option<(Oid, File)>, StoreError> {
+        let read = self.read_open(name, u64::MAX, path.as_str())?;
+        let hash = |(bytes, file): (Vec<u8>, File)| Ok((Oid::hash_object(ObjectType::Blob, &bytes)?, file));
+        read.map(hash).transpose()
     }
 
     /// Writes `content` into the new file `name`.
@@ -138,9 +150,16 @@ impl Folder {
         Ok(file)
     }
 
-    /// Renames the file `from` over `to`.
-    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        rustix::fs::renameat(&self.open, from, &self.open, to).map_err(|error| self.failed(to, error))
+    /// Renames the file `from` over `to`: what the file system says of it then, unless somebody may have written into it already. A
+    /// renaming changes the one time, a writing both.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<Option<Metadata>, StoreError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file =
+            rustix::fs::openat(&self.open, from, flags, Mode::empty()).map_err(|error| self.failed(from, error))?;
+        rustix::fs::renameat(&self.open, from, &self.open, to).map_err(|error| self.failed(to, error))?;
+        let there = File::from(file).metadata().map_err(|error| StoreError::io(&self.place.join(to), error))?;
+        let (modified, changed) = ((there.mtime(), there.mtime_nsec()), (there.ctime(), there.ctime_nsec()));
+        Ok(Some(there).filter(|_| modified < changed))
     }
 
     /// Removes the file `name`; whether it was there.

@@ -1,109 +1,175 @@
-//! The index: read while git's lock is held, written anew aside, and renamed over the old one.
+//! The index: written anew aside while git's lock is held, completed when our files are in their places, and renamed over the old one.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Write as _};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use git2::{ObjectType, Oid};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-use super::folder::Folder;
-use super::index_file::{Entry, Found, IndexFile};
+use super::durable::Shared;
+use super::folder::{ByFolder, Folder};
+use super::index_file::{Changed, Entry, Found, IndexFile};
 use super::journal::{Journal, JournalChange};
 use super::lock;
-use super::{Store, StoreError};
+use super::{Store, StoreError, StorePath};
 
 const FILE_MODE: u32 = 0o100_644;
-const WRITTEN_BYTES: usize = 64 * 1024;
 /// How much of the user's files is read to tell which have changed within a tick.
 const MAX_RACY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The index as it was when git's lock was taken.
-pub(super) struct Index {
+/// The index as it was read.
+#[derive(Debug)]
+struct Index {
     file: IndexFile,
-    /// What the file system said of it; none when there is none yet.
-    there: Option<fs::Metadata>,
+    /// The file, and what the file system said of it; none when there is none yet.
+    there: Option<(File, fs::Metadata)>,
+}
+
+/// The index, being read by a thread of its own while objects are made. It may be changed until git's lock is taken.
+#[derive(Debug)]
+pub(super) struct IndexAhead(Option<JoinHandle<Result<Index, StoreError>>>);
+
+/// The index as it is to be: it lies aside, and lacks only the stat data of our files, which are not in their places yet, and its
+/// checksum.
+pub(super) struct NewIndex {
+    file: Changed,
+    aside: File,
+    /// Of the index that it is to replace.
+    old: Option<(File, fs::Metadata)>,
 }
 
 impl Store {
-    /// Reads the index. One that can't be changed is found out here, before anything is written.
-    pub(super) fn open_index(&self) -> Result<Index, StoreError> {
+    /// Begins to read the index.
+    pub(super) fn read_index_ahead(&self) -> Result<IndexAhead, StoreError> {
         let real = self.git()?.git_dir.join("index");
-        let there = match real.symlink_metadata() {
-            Ok(there) => there,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Index { file: IndexFile::empty(), there: None });
-            }
-            Err(error) => return Err(StoreError::io(&real, error)),
-        };
-        let refused =
-            |why: &dyn Display| StoreError::Unsupported { what: format!("its index can't be changed: {why}") };
-        // Git would follow a link, and lock what it leads to; anything else could make us wait for ever.
-        if !there.is_file() {
-            return Err(refused(&"it is no plain file"));
-        }
-        let bytes = fs::read(&real).map_err(|error| StoreError::io(&real, error))?;
-        let file = IndexFile::parse(bytes).map_err(|error| refused(&error))?;
-        Ok(Index { file, there: Some(there) })
+        // Without a thread it is read when it is needed.
+        Ok(IndexAhead(thread::Builder::new().spawn(move || read(&real)).ok()))
     }
 
-    /// Sets our entries, and only those that hold what we expect, and puts the index in place.
-    pub(super) fn update_index(
+    /// With git's lock held: writes the index aside with our entries set, but only those that hold what we expect. An index that can't
+    /// be changed is found out here.
+    pub(super) fn prepare_index(
         &self,
         journal: &Journal,
         changes: &[(usize, &JournalChange)],
-        Index { mut file, there }: Index,
-    ) -> Result<(), StoreError> {
+        ahead: Option<IndexAhead>,
+    ) -> Result<NewIndex, StoreError> {
         let git = self.git()?;
         let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
-        if let Some(there) = &there {
-            self.smudge_racy(&mut file, there);
-        }
+        let Index { mut file, there } = match ahead.map(IndexAhead::wait).transpose() {
+            Ok(Some(Some(index))) if is_same(index.there.as_ref().map(|(_, there)| there), &real) => index,
+            // It was changed before we held the lock.
+            _ => read(&real)?,
+        };
         for (_, change) in changes {
             self.set_entry(&mut file, change)?;
         }
+        let file = file.changed().map_err(refused)?;
         lock::remove(&aside)?;
         let make = || {
             let mut to = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&aside)?;
             // Git makes it as any file, and keeps what it has been made since, whatever the umask.
-            if let Some(there) = &there {
+            if let Some((_, there)) = &there {
                 to.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
-            // Entries are written one by one where they depend on each other.
-            let mut buffered = BufWriter::with_capacity(WRITTEN_BYTES, &mut to);
-            file.write(&mut buffered)?;
-            buffered.flush()
+            file.parts().try_for_each(|part| to.write_all(part))?;
+            Ok(to)
         };
-        make().map_err(|error| StoreError::io(&aside, error))?;
-        fs::rename(&aside, &real).map_err(|error| StoreError::io(&real, error))
+        let to = make().map_err(|error| StoreError::io(&aside, error))?;
+        Ok(NewIndex { file, aside: to, old: there })
+    }
+
+    /// With our files in their places: completes the index, and puts it in its place.
+    pub(super) fn place_index(
+        &self,
+        journal: &Journal,
+        changes: &[(usize, &JournalChange)],
+        NewIndex { mut file, aside, old }: NewIndex,
+        put: &HashMap<usize, Option<fs::Metadata>>,
+        gathered: &Shared,
+    ) -> Result<(), StoreError> {
+        let git = self.git()?;
+        let (real, path) = (git.git_dir.join("index"), journal.index_aside(git));
+        if let Some((_, old)) = &old {
+            self.smudge_racy(&mut file, old);
+        }
+        self.stamp_entries(&mut file, changes, put)?;
+        let written = file.completed().iter().try_for_each(|(at, bytes)| aside.write_all_at(bytes, *at));
+        written.map_err(|error| StoreError::io(&path, error))?;
+        fs::rename(&path, &real).map_err(|error| StoreError::io(&real, error))?;
+        old.into_iter().for_each(|(old, _)| gathered.close(old));
+        gathered.begin_closing();
+        Ok(())
     }
 
     fn set_entry(&self, index: &mut IndexFile, change: &JournalChange) -> Result<(), StoreError> {
-        let path = change.path()?;
-        let full = format!("{}/{path}", self.git()?.prefix);
-        let staged = index.staged(full.as_bytes());
+        let full = self.in_index(&change.path()?)?;
+        let staged = index.staged(&full);
         if !staged.conflicted && ![change.base(), change.seen(), change.new_blob()].contains(&staged.id) {
             // Somebody staged something else: it stays staged.
             return Ok(());
         }
-        let Some(blob) = change.new_blob() else {
-            index.remove(full.as_bytes());
-            return Ok(());
-        };
-        let there = self.absolute(&path).symlink_metadata().ok();
-        let folder = Folder::of(&self.root, &path)?;
-        let content = folder.map(|folder| folder.blob(path.split_last().1, &path)).transpose()?.flatten();
-        let unchanged = content == Some(blob);
-        index.set(full.as_bytes(), entry(blob, there.filter(|_| unchanged).as_ref()));
+        match change.new_blob() {
+            Some(blob) => index.set(&full, entry(blob, None)),
+            None => index.remove(&full),
+        }
         Ok(())
+    }
+
+    /// Tells git of which files that they have their entries' content, so that it need not read them again: those that were `put` in
+    /// their places, and those that are found to have it.
+    fn stamp_entries(
+        &self,
+        file: &mut Changed,
+        changes: &[(usize, &JournalChange)],
+        put: &HashMap<usize, Option<fs::Metadata>>,
+    ) -> Result<(), StoreError> {
+        let mut set = Vec::new();
+        for (number, change) in changes {
+            let path = change.path()?;
+            let full = self.in_index(&path)?;
+            let Some(blob) = change.new_blob().filter(|_| file.has_set(&full)) else { continue };
+            if let Some(there) = put.get(number).and_then(Option::as_ref) {
+                file.stamp(&full, &entry(blob, Some(there)));
+            } else {
+                set.push((path.clone(), (self.absolute(&path), full, blob)));
+            }
+        }
+        let root = &self.root;
+        let stamped = ByFolder::new(set).map(|path, files| {
+            let Some(folder) = Folder::of(root, path)? else { return Ok(Vec::new()) };
+            let mut stamped = Vec::new();
+            for (path, (absolute, full, blob)) in files {
+                let there = absolute.symlink_metadata().ok();
+                let content = folder.blob(path.split_last().1, path)?;
+                if let Some(there) = there.filter(|_| content == Some(*blob)) {
+                    stamped.push((full.clone(), entry(*blob, Some(&there))));
+                }
+            }
+            Ok(stamped)
+        });
+        for (full, entry) in stamped.into_iter().collect::<Result<Vec<_>, StoreError>>()?.into_iter().flatten() {
+            file.stamp(&full, &entry);
+        }
+        Ok(())
+    }
+
+    fn in_index(&self, path: &StorePath) -> Result<Vec<u8>, StoreError> {
+        Ok(format!("{}/{path}", self.git()?.prefix).into_bytes())
     }
 
     /// Makes git look again at files that were changed in the same tick as the old index, or later: an index written now would make
     /// them look older than it, and so unchanged. Git does the same whenever it writes an index. Files that have their entry's content
     /// keep their stat data, as with git: `git merge --abort` and the like give up on an entry without it.
-    fn smudge_racy(&self, index: &mut IndexFile, old: &fs::Metadata) {
+    fn smudge_racy(&self, index: &mut Changed, old: &fs::Metadata) {
         let mut budget = MAX_RACY_BYTES;
         // Whole seconds: git is usually built to compare no more than these.
         let racy = index.modified_since(old.mtime());
@@ -122,6 +188,46 @@ impl Store {
         let content = fs::read(&file);
         content.is_ok_and(|bytes| Oid::hash_object(ObjectType::Blob, &bytes).is_ok_and(|id| id == found.id))
     }
+}
+
+impl IndexAhead {
+    /// What was read; nothing where there was no thread to read it.
+    fn wait(self) -> Result<Option<Index>, StoreError> {
+        self.0.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).transpose()
+    }
+}
+
+fn read(real: &Path) -> Result<Index, StoreError> {
+    let failed = |error| StoreError::io(real, error);
+    // Git would follow a link, and lock what it leads to; anything else could make us wait for ever.
+    let not_plain = "it is no plain file";
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut open = match rustix::fs::open(real, flags, Mode::empty()) {
+        Ok(open) => File::from(open),
+        Err(Errno::NOENT) => return Ok(Index { file: IndexFile::empty(), there: None }),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(refused(not_plain)),
+        Err(error) => return Err(failed(error.into())),
+    };
+    let metadata = open.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(refused(not_plain));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    open.read_to_end(&mut bytes).map_err(failed)?;
+    let file = IndexFile::parse(bytes).map_err(refused)?;
+    Ok(Index { file, there: Some((open, metadata)) })
+}
+
+fn refused(why: impl Display) -> StoreError {
+    StoreError::Unsupported { what: format!("its index can't be changed: {why}") }
+}
+
+/// Whether the index is still the one that was read. Git never writes into one: each is another file, renamed over it.
+fn is_same(there: Option<&fs::Metadata>, real: &Path) -> bool {
+    let seen = |of: &fs::Metadata| {
+        (of.dev(), of.ino(), of.len(), (of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()))
+    };
+    there.map(seen) == real.symlink_metadata().ok().as_ref().map(seen)
 }
 
 /// An entry with the file's stat data, so that git need not read the file again; without them where it was changed since.

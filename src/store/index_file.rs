@@ -5,7 +5,6 @@
 //! that is most of what a change costs. Here what does not change is copied.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Write};
 use std::ops::Range;
 
 use git2::Oid;
@@ -202,15 +201,6 @@ impl IndexFile {
         })
     }
 
-    /// Forgets the size of entries that [`IndexFile::modified_since`] gave, so that git looks at the files again.
-    pub(super) fn forget_size(&mut self, places: &[usize]) {
-        for at in places {
-            if let Some(size) = self.bytes.get_mut(at + SIZE.start..at + SIZE.end) {
-                size.fill(0);
-            }
-        }
-    }
-
     /// Stages `entry` for `path`, in place of whatever is there, in conflict or not.
     pub(super) fn set(&mut self, path: &[u8], entry: Entry) {
         // A file where a folder was, or below what was a file: both can't be. What is in conflict stays for its owner to settle.
@@ -232,57 +222,66 @@ impl IndexFile {
         self.edits.insert(path.to_vec(), None);
     }
 
-    /// Writes the index with everything that was asked for.
-    pub(super) fn write(&self, to: impl Write) -> io::Result<()> {
-        let mut out = Hashing { to, hash: Sha1::new() };
+    /// The index with everything that was asked for, but for its checksum.
+    pub(super) fn changed(self) -> Result<Changed, IndexFileError> {
         let count = self.edits.iter().fold(self.slots.len(), |count, (path, entry)| {
             count - self.range(path).len() + usize::from(entry.is_some())
         });
-        let count = u32::try_from(count).map_err(io::Error::other)?;
-        out.write_all(&[&b"DIRC"[..], &self.version.to_be_bytes(), &count.to_be_bytes()].concat())?;
-        self.write_entries(&mut out)?;
+        let number = |count: usize| u32::try_from(count).map(u32::to_be_bytes).map_err(|_| IndexFileError::Damaged);
+        let mut pieces = Pieces::default();
+        pieces.add(&[&b"DIRC"[..], &self.version.to_be_bytes(), &number(count)?].concat());
+        let ours = self.write_entries(&mut pieces);
         let trees = self.trees.clone().and_then(|trees| self.without_changed(self.bytes.get(trees)?));
         let resolved = self.resolved.clone().and_then(|resolved| self.bytes.get(resolved));
         for (name, body) in [(b"TREE", trees.as_deref()), (b"REUC", resolved)] {
             if let Some(body) = body {
-                let size = u32::try_from(body.len()).map_err(io::Error::other)?;
-                out.write_all(&[&name[..], &size.to_be_bytes(), body].concat())?;
+                pieces.add(&[&name[..], &number(body.len())?, body].concat());
             }
         }
-        let Hashing { mut to, hash } = out;
-        to.write_all(&hash.finalize())
+        Ok(Changed { old: self, pieces, ours, touched: Vec::new() })
     }
 
-    fn write_entries(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Where each entry that was set begins, in what was added.
+    fn write_entries(&self, pieces: &mut Pieces) -> BTreeMap<Vec<u8>, usize> {
+        let mut ours = BTreeMap::new();
         let mut next = 0;
         let mut before: &[u8] = &[];
         for (path, entry) in &self.edits {
             let there = self.range(path);
-            before = self.copy(next..there.start, before, out)?;
+            before = self.copy(next..there.start, before, pieces);
             if let Some(entry) = entry {
-                out.write_all(&self.written(&entry.fixed(path), path, before))?;
+                ours.insert(path.clone(), pieces.added.len());
+                pieces.add(&self.written(&entry.fixed(path), path, before));
                 before = path;
             }
             next = there.end;
         }
-        self.copy(next..self.slots.len(), before, out).map(drop)
+        self.copy(next..self.slots.len(), before, pieces);
+        ours
     }
 
-    /// Copies entries as they are: all at once, unless each is written by what it has in common with the one `before`. The last path.
-    fn copy<'a>(&'a self, slots: Range<usize>, mut before: &'a [u8], out: &mut impl Write) -> io::Result<&'a [u8]> {
+    /// Copies entries as they are. The first may be written by what it has in common with the one `before`, which may be another now.
+    /// The last path.
+    fn copy<'a>(&'a self, slots: Range<usize>, before: &'a [u8], pieces: &mut Pieces) -> &'a [u8] {
         let at = |slot: usize| self.slots.get(slot).map_or(self.end, |slot| slot.at);
-        if self.paths.is_none() {
-            out.write_all(self.bytes.get(at(slots.start)..at(slots.end)).unwrap_or_default())?;
-            return Ok(before);
+        let Some(first) = self.slots.get(slots.clone()).and_then(<[Slot]>::first) else { return before };
+        let mut begin = first.at;
+        let behind_another = slots.start.checked_sub(1).and_then(|at| self.path(self.slots.get(at)?)) != Some(before);
+        if let Some((fixed, path)) =
+            self.paths.as_ref().filter(|_| behind_another).and(self.fixed(first).zip(self.path(first)))
+        {
+            pieces.keep(first.at..first.at + fixed.len());
+            pieces.add(self.written(fixed, path, before).get(fixed.len()..).unwrap_or_default());
+            begin = at(slots.start + 1);
         }
-        for slot in self.slots.get(slots).unwrap_or_default() {
-            let length = self.flags(slot.at).map_or(0, |flags| if flags & EXTENDED == 0 { FIXED } else { FIXED + 2 });
-            if let (Some(fixed), Some(path)) = (self.bytes.get(slot.at..slot.at + length), self.path(slot)) {
-                out.write_all(&self.written(fixed, path, before))?;
-                before = path;
-            }
-        }
-        Ok(before)
+        pieces.keep(begin..at(slots.end));
+        self.slots.get(slots.end - 1).and_then(|slot| self.path(slot)).unwrap_or_default()
+    }
+
+    /// The part of an entry that is before its path.
+    fn fixed(&self, slot: &Slot) -> Option<&[u8]> {
+        let length = if self.flags(slot.at)? & EXTENDED == 0 { FIXED } else { FIXED + 2 };
+        self.bytes.get(slot.at..slot.at + length)
     }
 
     /// An entry as it is written behind the one of `before`.
@@ -374,21 +373,101 @@ impl IndexFile {
     }
 }
 
-/// Hashes what is written.
-struct Hashing<W> {
-    to: W,
-    hash: Sha1,
+/// What an index is written of, in order.
+#[derive(Debug, Default)]
+struct Pieces {
+    all: Vec<Piece>,
+    /// What was not in the old one.
+    added: Vec<u8>,
 }
 
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.hash.update(bytes.get(..written).unwrap_or(bytes));
-        Ok(written)
+/// A part of the old bytes, or of those that were added.
+#[derive(Debug)]
+struct Piece {
+    kept: bool,
+    from: Range<usize>,
+}
+
+impl Pieces {
+    fn keep(&mut self, from: Range<usize>) {
+        self.all.push(Piece { kept: true, from });
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+    fn add(&mut self, bytes: &[u8]) {
+        let from = self.added.len()..self.added.len() + bytes.len();
+        self.added.extend(bytes);
+        self.all.push(Piece { kept: false, from });
+    }
+}
+
+/// An index as it will be, but for its checksum: most of it is the old one's bytes.
+#[derive(Debug)]
+pub(super) struct Changed {
+    old: IndexFile,
+    pieces: Pieces,
+    /// The entries that were set: where each begins in what was added.
+    ours: BTreeMap<Vec<u8>, usize>,
+    touched: Vec<(bool, Range<usize>)>,
+}
+
+impl Changed {
+    /// All of it, in order; the checksum is to follow.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.all.iter().filter_map(|piece| self.source(piece.kept).get(piece.from.clone()))
+    }
+
+    /// The old entries whose files were last changed at `since` or later, in seconds since 1970, as far as their size is known.
+    pub(super) fn modified_since(&self, since: i64) -> impl Iterator<Item = Found<'_>> {
+        self.old.modified_since(since)
+    }
+
+    /// Forgets the size of entries that [`Changed::modified_since`] gave, so that git looks at the files again.
+    pub(super) fn forget_size(&mut self, places: &[usize]) {
+        for at in places {
+            self.put(true, at + SIZE.start, &[0; SIZE.end - SIZE.start]);
+        }
+    }
+
+    /// Whether an entry was set for `path`.
+    pub(super) fn has_set(&self, path: &[u8]) -> bool {
+        self.ours.contains_key(path)
+    }
+
+    /// Gives the entry that was set for `path` the stat data of `entry`.
+    pub(super) fn stamp(&mut self, path: &[u8], entry: &Entry) {
+        if let Some(at) = self.ours.get(path) {
+            self.put(false, *at, entry.fixed(path).get(..ID.start).unwrap_or_default());
+        }
+    }
+
+    fn put(&mut self, kept: bool, at: usize, bytes: &[u8]) {
+        let source = if kept { &mut self.old.bytes } else { &mut self.pieces.added };
+        if let Some(there) = source.get_mut(at..at + bytes.len()) {
+            there.copy_from_slice(bytes);
+            self.touched.push((kept, at..at + bytes.len()));
+        }
+    }
+
+    fn source(&self, kept: bool) -> &[u8] {
+        if kept { &self.old.bytes } else { &self.pieces.added }
+    }
+
+    /// What became another since it was written: where, and what it is now; and the checksum.
+    pub(super) fn completed(&self) -> Vec<(u64, Vec<u8>)> {
+        let mut hash = Sha1::new();
+        self.parts().for_each(|part| hash.update(part));
+        let mut changed = Vec::new();
+        let mut begin = 0;
+        for Piece { kept, from } in &self.pieces.all {
+            let here =
+                self.touched.iter().filter(|(of, at)| of == kept && from.start <= at.start && at.end <= from.end);
+            changed.extend(here.filter_map(|(_, at)| {
+                Some(((begin + at.start - from.start) as u64, self.source(*kept).get(at.clone())?.to_vec()))
+            }));
+            begin += from.len();
+        }
+        changed.push((begin as u64, hash.finalize().to_vec()));
+        changed
     }
 }
 

@@ -20,6 +20,8 @@ mod journal;
 mod ledger;
 mod locate;
 mod lock;
+mod loose;
+mod made;
 mod memory;
 mod objects;
 mod outside;

@@ -1,19 +1,17 @@
-//! Writing blobs, trees and a commit. They must be on the disk before anything refers to them.
+//! Making blobs, trees and a commit, and having them written. They must be on the disk before anything refers to them.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::process::Command;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{ConfigLevel, FileMode, Oid, Repository, Signature, Time};
+use git2::{ConfigLevel, ObjectType, Oid, Repository, Signature, Time};
 
 use super::batch::Person;
 use super::durable::{MANY, Unflushed};
-use super::pack::Packing;
-use super::{Store, StoreError};
+use super::loose::Loose;
+use super::made::{self, Made};
+use super::{Store, StoreError, pack};
 
 /// Settings that name a program to run when signing, with git's own defaults.
 const SIGNERS: [(&str, &str); 5] = [
@@ -49,83 +47,64 @@ impl Store {
         Ok(Persons { author: sign(author)?, committer: sign(committer)? })
     }
 
-    /// Writes new contents, none for a deletion: one id each. And the tree that has nothing changed against `parent`'s but these files.
-    pub(super) fn write_tree(
+    /// Makes new contents, none for a deletion: one id each.
+    pub(super) fn make_blobs(files: &[NewFile<'_>], made: &mut Made) -> Result<Vec<Option<Oid>>, StoreError> {
+        let mut make = |content: &[u8]| made.add(ObjectType::Blob, content.to_vec());
+        files.iter().map(|(_, content)| content.map(&mut make).transpose()).collect()
+    }
+
+    /// As [`Store::make_blobs`], and the tree that has nothing changed against `parent`'s but these files.
+    pub(super) fn make_tree(
         &self,
         parent: Option<Oid>,
         files: &[NewFile<'_>],
-        unflushed: &mut Unflushed,
+        made: &mut Made,
     ) -> Result<(Vec<Option<Oid>>, Oid), StoreError> {
-        let packing = if files.len() > MANY { Packing::of(self)? } else { None };
-        let repository = packing.as_ref().map_or_else(|| self.repository(), |packing| Ok(packing.repository()))?;
-        let blobs = self.write_blobs(repository, files)?;
-        packing.as_ref().map_or(Ok(()), Packing::see_repository)?;
+        let blobs = Self::make_blobs(files, made)?;
+        let repository = self.repository()?;
+        let base = parent.map(|parent| repository.find_commit(parent).map(|commit| commit.tree_id())).transpose()?;
         let named: Vec<(&str, Option<Oid>)> = files.iter().map(|(path, _)| path.as_str()).zip(blobs.clone()).collect();
-        let tree = self.tree_with(repository, parent, &named)?;
-        let new = new_objects(repository, tree, &named)?;
-        match packing {
-            Some(packing) => packing.write(&new, unflushed)?,
-            None => self.unflushed_objects(&new, unflushed)?,
-        }
+        let tree = made.tree(&repository.odb()?, base, &named)?;
         Ok((blobs, tree))
     }
 
-    /// Writes new contents, none for a deletion: one id each.
-    pub(super) fn write_blobs(
-        &self,
-        repository: &Repository,
-        files: &[NewFile<'_>],
-    ) -> Result<Vec<Option<Oid>>, StoreError> {
-        let write = |(_, content): &NewFile<'_>| content.map(|content| self.object(repository.blob(content)));
-        files.iter().map(|file| write(file).transpose()).collect()
-    }
-
-    pub(super) fn object(&self, written: Result<Oid, git2::Error>) -> Result<Oid, StoreError> {
-        let objects = self.git()?.common_dir.join("objects");
-        written.map_err(|error| refused(&objects, error))
-    }
-
-    fn tree_with(
-        &self,
-        repository: &Repository,
-        parent: Option<Oid>,
-        files: &[(&str, Option<Oid>)],
-    ) -> Result<Oid, StoreError> {
-        let base = match parent {
-            Some(parent) => repository.find_commit(parent)?.tree()?,
-            None => repository.find_tree(self.object(repository.treebuilder(None)?.write())?)?,
-        };
-        let mut builder = TreeUpdateBuilder::new();
-        for (path, blob) in files {
-            match blob {
-                Some(blob) => drop(builder.upsert(*path, *blob, FileMode::Blob)),
-                None if base.get_path(Path::new(path)).is_ok() => drop(builder.remove(*path)),
-                None => {}
-            }
-        }
-        self.object(builder.create_updated(repository, &base))
-    }
-
-    /// Writes the commit of `tree` upon `parent`: its id.
-    pub(super) fn write_commit(
+    /// Makes the commit of `tree` upon `parent`: its id, and what is still to be written of it and all else that was made.
+    pub(super) fn make_commit(
         &self,
         parent: Option<Oid>,
         tree: Oid,
         message: &str,
         persons: &Persons,
-        unflushed: &mut Unflushed,
-    ) -> Result<Oid, StoreError> {
-        let repository = self.repository()?;
-        let commit = if wants_signature(repository)? {
-            self.signed_commit(parent, tree, message, persons)?
+        mut made: Made,
+    ) -> Result<(Oid, Unflushed), StoreError> {
+        if !wants_signature(self.repository()?)? {
+            let commit = made.commit(tree, parent, [&persons.author, &persons.committer], message)?;
+            return Ok((commit, self.unwritten(made)?));
+        }
+        // Git signs what is in the repository.
+        let written = self.unwritten(made)?.flush()?;
+        let commit = self.signed_commit(parent, tree, message, persons)?;
+        let mut unflushed = Unflushed::default();
+        written.iter().for_each(|path| unflushed.miss_objects(path));
+        self.gather_written(commit, &mut unflushed)?;
+        Ok((commit, unflushed))
+    }
+
+    /// What was made, to be written: few objects, or very large ones, each in its file, many as one pack.
+    pub(super) fn unwritten(&self, made: Made) -> Result<Unflushed, StoreError> {
+        let place = self.git()?.common_dir.join("objects");
+        let objects = made.into_objects();
+        let mut unflushed = Unflushed::default();
+        let bytes: usize = objects.iter().map(|object| object.data.len()).sum();
+        if objects.len() > MANY && bytes <= pack::MAX_BYTES {
+            pack::write(&place, objects, &mut unflushed)?;
         } else {
-            let parent = parent.map(|id| repository.find_commit(id)).transpose()?;
-            let tree = repository.find_tree(tree)?;
-            let parents: Vec<_> = parent.iter().collect();
-            self.object(repository.commit(None, &persons.author, &persons.committer, message, &tree, &parents))?
-        };
-        self.unflushed_objects(&[commit], unflushed)?;
-        Ok(commit)
+            for object in objects {
+                unflushed.add_loose(Loose::new(&place, object)?);
+            }
+            unflushed.add_folder(&place)?;
+        }
+        Ok(unflushed)
     }
 
     /// Lets git sign: it chooses program and key as the user has configured.
@@ -138,9 +117,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let mut command = self.git_command()?;
         for (role, person) in [("AUTHOR", &persons.author), ("COMMITTER", &persons.committer)] {
-            let minutes = person.when().offset_minutes();
-            let (sign, ahead) = if minutes < 0 { ('-', -minutes) } else { ('+', minutes) };
-            let when = format!("@{} {sign}{:02}{:02}", person.when().seconds(), ahead / 60, ahead % 60);
+            let when = format!("@{} {}", person.when().seconds(), made::offset(person));
             command.env(format!("GIT_{role}_NAME"), String::from_utf8_lossy(person.name_bytes()).as_ref());
             command.env(format!("GIT_{role}_EMAIL"), String::from_utf8_lossy(person.email_bytes()).as_ref());
             command.env(format!("GIT_{role}_DATE"), when);
@@ -174,33 +151,24 @@ impl Store {
         Ok(())
     }
 
-    /// Gathers loose objects that were written. One that is not loose was there before, or is packed.
-    pub(super) fn unflushed_objects(&self, objects: &[Oid], unflushed: &mut Unflushed) -> Result<(), StoreError> {
+    /// Gathers an object that git wrote. One that is not loose is packed already.
+    fn gather_written(&self, object: Oid, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         let all = self.git()?.common_dir.join("objects");
-        for object in objects {
-            let name = object.to_string();
-            let (start, rest) = name.split_at(2);
-            let folder = all.join(start);
-            let path = folder.join(rest);
-            let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-            match opened {
-                // Left by a crash of the machine; git would take it for the object for ever.
-                Ok((0, _)) => {
-                    return Err(StoreError::GitFailed {
-                        stderr: format!("the object {name} is empty: run `git fsck`"),
-                    });
-                }
-                Ok((_, file)) => {
-                    unflushed.add_objects(&path, file)?;
-                    unflushed.add_folder(&folder)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if !self.is_kept(*object)? {
-                        unflushed.miss_objects(&path);
-                    }
-                }
-                Err(error) => return Err(StoreError::io(&path, error)),
+        let name = object.to_string();
+        let (start, rest) = name.split_at(2);
+        let folder = all.join(start);
+        let path = folder.join(rest);
+        match File::open(&path) {
+            Ok(file) => {
+                unflushed.add_objects(&path, file)?;
+                unflushed.add_folder(&folder)?;
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !self.is_kept(object)? {
+                    unflushed.miss_objects(&path);
+                }
+            }
+            Err(error) => return Err(StoreError::io(&path, error)),
         }
         unflushed.add_folder(&all)
     }
@@ -216,34 +184,4 @@ impl Store {
 /// Whether the user's configuration asks for signed commits.
 fn wants_signature(repository: &Repository) -> Result<bool, StoreError> {
     Ok(repository.config()?.snapshot()?.get_bool("commit.gpgsign").unwrap_or(false))
-}
-
-/// What the system refused below `folder`: the library says it only in words, and asking the system again gives its reason.
-pub(super) fn refused(folder: &Path, error: git2::Error) -> StoreError {
-    match error.class() {
-        git2::ErrorClass::Os => {
-            let refused = tempfile::tempfile_in(folder).err();
-            StoreError::io(folder, refused.unwrap_or_else(|| io::Error::other(error)))
-        }
-        _ => StoreError::Git(error),
-    }
-}
-
-/// The objects that a tree of these files may have made: their blobs, and the trees on the way to them.
-fn new_objects(repository: &Repository, root: Oid, files: &[(&str, Option<Oid>)]) -> Result<Vec<Oid>, StoreError> {
-    let mut objects: Vec<Oid> = files.iter().filter_map(|(_, blob)| *blob).collect();
-    objects.push(root);
-    let tree = repository.find_tree(root)?;
-    let mut folders = HashSet::new();
-    for (path, _) in files {
-        let mut folder = *path;
-        while let Some((parent, _)) = folder.rsplit_once('/').filter(|(parent, _)| folders.insert(*parent)) {
-            folder = parent;
-        }
-    }
-    let ids = folders.into_iter().filter_map(|folder| tree.get_path(folder.as_ref()).ok());
-    objects.extend(ids.map(|entry| entry.id()));
-    objects.sort_unstable();
-    objects.dedup();
-    Ok(objects)
 }

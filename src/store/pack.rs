@@ -1,106 +1,108 @@
-//! Very many new objects at once: made in memory, and written as one pack, for making files is what takes time.
+//! Very many new objects at once, as one pack: making files is what takes time.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use git2::{Indexer, ObjectType, Odb, Oid, Repository};
+use flate2::{Compression, Crc};
+use git2::ObjectType;
+use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
 
+use super::StoreError;
 use super::durable::Unflushed;
-use super::{Store, StoreError};
+use super::made::Object;
 
-/// How the git library begins the name of a pack that it is writing.
-pub(super) const UNFINISHED: &str = "pack_git2_";
+/// How the names of files begin that are still being written: git, too, takes away what is left of such.
+pub(super) const UNFINISHED: &str = "tmp_pack_vsecure_";
 /// Packs don't change.
-const PACK_MODE: u32 = 0o444;
-/// Asked before the repository, and the only one that is written to.
-const IN_MEMORY: i32 = 1000;
+const MODE: u32 = 0o444;
+const HASH: usize = 20;
+/// How many bytes of objects are put together in memory; offsets in a pack of so many have less than 32 bits.
+pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// New objects in memory, and behind them the repository's.
-pub(super) struct Packing {
-    repository: Repository,
-    /// Where the repository has its own.
-    objects: String,
+/// Writes `objects`, each once, and of at most [`MAX_BYTES`], as one pack in the folder `place`; it is gathered, to be flushed.
+pub(super) fn write(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+    // As its index has them.
+    objects.sort_unstable_by_key(|object| object.id);
+    let folder = place.join("pack");
+    let failed = |error| StoreError::io(&folder, error);
+    let Packed { pack, index } = packed(&objects).map_err(failed)?;
+    let name: String = pack.iter().rev().take(HASH).rev().map(|byte| format!("{byte:02x}")).collect();
+    fs::create_dir_all(&folder).map_err(failed)?;
+    // A pack is found by its index.
+    for (ending, content) in [("pack", pack), ("idx", index)] {
+        let path = folder.join(format!("pack-{name}.{ending}"));
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .permissions(Permissions::from_mode(MODE))
+            .tempfile_in(&folder)
+            .map_err(failed)?;
+        file.write_all(&content).map_err(failed)?;
+        unflushed.add_objects(&path, file.persist(&path).map_err(|error| failed(error.error))?)?;
+    }
+    unflushed.add_folder(&folder)
 }
 
-impl Packing {
-    /// None where the repository lies at a path that is no text: the git library can't be told of it.
-    pub(super) fn of(store: &Store) -> Result<Option<Self>, StoreError> {
-        let Ok(objects) = store.git()?.common_dir.join("objects").into_os_string().into_string() else {
-            return Ok(None);
-        };
-        let odb = Odb::new()?;
-        odb.add_new_mempack_backend(IN_MEMORY)?;
-        Ok(Some(Self { repository: Repository::from_odb(odb)?, objects }))
-    }
+struct Packed {
+    pack: Vec<u8>,
+    index: Vec<u8>,
+}
 
-    /// Has the repository's objects be found from now on. Until then nothing asks the disk, folder by folder, for each object that is written.
-    pub(super) fn see_repository(&self) -> Result<(), StoreError> {
-        Ok(self.repository.odb()?.add_disk_alternate(&self.objects)?)
-    }
+/// The bytes of a pack, every object whole, and of its index (gitformat-pack(5), version 2 of both).
+fn packed(objects: &[Object]) -> io::Result<Packed> {
+    let count = u32::try_from(objects.len()).map_err(io::Error::other)?;
+    let pack_one = |object: &Object| {
+        let mut packed = ZlibEncoder::new(head(object.kind, object.data.len()), Compression::fast());
+        packed.write_all(&object.data)?;
+        let entry = packed.finish()?;
+        let mut sum = Crc::new();
+        sum.update(&entry);
+        Ok((entry, sum.sum()))
+    };
+    let entries = objects.par_iter().map(pack_one).collect::<io::Result<Vec<_>>>()?;
 
-    /// Where objects are made and looked up. It has no references, and no work tree.
-    pub(super) const fn repository(&self) -> &Repository {
-        &self.repository
+    let mut pack = [&b"PACK"[..], &2u32.to_be_bytes(), &count.to_be_bytes()].concat();
+    let mut offsets = Vec::new();
+    for (entry, _) in &entries {
+        offsets.push(u32::try_from(pack.len()).map_err(io::Error::other)?);
+        pack.extend(entry);
     }
+    let hash = Sha1::digest(&pack);
+    pack.extend(hash);
 
-    /// Writes `objects` as one pack; it is gathered, to be flushed.
-    pub(super) fn write(&self, objects: &[Oid], unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        let folder = Path::new(&self.objects).join("pack");
-        let failed = |error| StoreError::io(&folder, error);
-        let pack = self.pack(objects)?;
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let mut indexer = Indexer::new(None, &folder, PACK_MODE, false).map_err(|error| self.refused(error))?;
-        indexer.write_all(&pack).map_err(|error| match error.downcast() {
-            Ok(error) => self.refused(error),
-            Err(error) => failed(error),
-        })?;
-        let name = indexer.commit().map_err(|error| self.refused(error))?;
-        for ending in ["pack", "idx"] {
-            let path = folder.join(format!("pack-{name}.{ending}"));
-            let file = fs::File::open(&path).map_err(|error| StoreError::io(&path, error))?;
-            unflushed.add_objects(&path, file)?;
-        }
-        unflushed.add_folder(&folder)
+    let mut index = [&b"\xFFtOc"[..], &2u32.to_be_bytes()].concat();
+    let mut up_to = 0;
+    for first in 0..=u8::MAX {
+        let here = objects.iter().skip(up_to).take_while(|object| object.id.as_bytes().first() == Some(&first));
+        up_to += here.count();
+        index.extend(u32::try_from(up_to).map_err(io::Error::other)?.to_be_bytes());
     }
-
-    /// The pack's bytes (gitformat-pack(5)): every object whole.
-    fn pack(&self, objects: &[Oid]) -> Result<Vec<u8>, StoreError> {
-        let failed = |error| StoreError::io(Path::new(&self.objects), error);
-        let odb = self.repository.odb()?;
-        let count = u32::try_from(objects.len()).map_err(|error| failed(io::Error::other(error)))?;
-        let mut pack = [&b"PACK"[..], &2u32.to_be_bytes(), &count.to_be_bytes()].concat();
-        for id in objects {
-            let object = odb.read(*id)?;
-            begin(object.kind(), object.len(), &mut pack);
-            let mut packed = ZlibEncoder::new(&mut pack, Compression::fast());
-            packed.write_all(object.data()).and_then(|()| packed.finish().map(drop)).map_err(failed)?;
-        }
-        let hash = Sha1::digest(&pack);
-        pack.extend(hash);
-        Ok(pack)
-    }
-
-    fn refused(&self, error: git2::Error) -> StoreError {
-        super::objects::refused(Path::new(&self.objects), error)
-    }
+    objects.iter().for_each(|object| index.extend(object.id.as_bytes()));
+    entries.iter().for_each(|(_, sum)| index.extend(sum.to_be_bytes()));
+    offsets.iter().for_each(|offset| index.extend(offset.to_be_bytes()));
+    index.extend(hash);
+    let sum = Sha1::digest(&index);
+    index.extend(sum);
+    Ok(Packed { pack, index })
 }
 
 /// Type and size: four bits of the size in the first byte, seven in each that follows, the lowest first.
-fn begin(kind: ObjectType, size: usize, pack: &mut Vec<u8>) {
+fn head(kind: ObjectType, size: usize) -> Vec<u8> {
     let low = |number: usize, mask: usize| u8::try_from(number & mask).unwrap_or_default();
     let kind = match kind {
         ObjectType::Commit => 1,
         ObjectType::Tree => 2,
         _ => 3,
     };
+    let mut head = Vec::new();
     let (mut byte, mut rest) = (kind << 4 | low(size, 0x0F), size >> 4);
     while rest > 0 {
-        pack.push(byte | 0x80);
+        head.push(byte | 0x80);
         (byte, rest) = (low(rest, 0x7F), rest >> 7);
     }
-    pack.push(byte);
+    head.push(byte);
+    head
 }

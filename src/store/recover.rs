@@ -1,17 +1,17 @@
 //! Completing or undoing a transaction: its own last steps, and what the next command does after a kill.
 
 use std::cell::OnceCell;
+use std::fs::Metadata;
 use std::path::{Component, Path};
 use std::time::SystemTime;
 
 use super::durable::{Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
-use super::index::Index;
+use super::index::NewIndex;
 use super::journal::{Journal, JournalChange};
 use super::locate::{GitPlace, STORE};
 use super::lock::{self, Lock};
-use super::pack;
-use super::{Store, StoreError, StoreOptions, StorePath};
+use super::{Store, StoreError, StoreOptions, StorePath, loose, pack};
 use crate::private;
 
 /// What became of a killed command's work.
@@ -94,11 +94,10 @@ impl Store {
     /// Removes what a killed command left of objects that it was writing; git would remove them in some weeks. Whether nothing is left.
     fn remove_unfinished_objects(&self, since: SystemTime) -> Result<bool, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
-        // The library's own name for them, and the name that a signing git gives them.
-        let mut none_left = private::remove_stale(&objects, "tmp_object_git2_", since);
-        none_left &= private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
+        let mut none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
+        // A git that signs has the same name for its own.
         for byte in 0..=u8::MAX {
-            none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), "tmp_obj_", since);
+            none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), loose::UNFINISHED, since);
         }
         Ok(none_left)
     }
@@ -182,23 +181,28 @@ impl Store {
         &self,
         journal: &Journal,
         wanted: &[Numbered<'_>],
-        index: Option<Index>,
+        index: Option<NewIndex>,
     ) -> Result<(), StoreError> {
         let files = by_folder(wanted)?;
         if index.is_none() {
             self.make_ready_again(journal, &files)?;
         }
         let (root, unflushed) = (&self.root, Shared::default());
-        files.each(|path, files| {
+        let put = files.map(|path, files| {
             let folder = Folder::make(root, path)?;
-            let mut changed = false;
+            let mut put = Vec::new();
             for (path, (number, change)) in files {
-                changed |= bring(&folder, path, change, &journal.temporary(*number))?;
+                let there = bring(&folder, path, change, &journal.temporary(*number), &unflushed)?;
+                put.extend(there.map(|there| (*number, there)));
             }
-            if changed { folder.gather(&unflushed) } else { Ok(()) }
-        })?;
-        let index = index.map_or_else(|| self.open_index(), Ok)?;
-        self.update_index(journal, wanted, index)?;
+            if !put.is_empty() {
+                folder.gather(&unflushed)?;
+            }
+            Ok(put)
+        });
+        let put = put.into_iter().collect::<Result<Vec<_>, StoreError>>()?.into_iter().flatten().collect();
+        let index = index.map_or_else(|| self.prepare_index(journal, wanted, None), Ok)?;
+        self.place_index(journal, wanted, index, &put, &unflushed)?;
         self.land(journal, &unflushed)?;
         unflushed.into_unflushed().flush()?;
         self.release(journal)
@@ -236,7 +240,7 @@ impl Store {
             folder.remove(&name)?;
             unflushed.add(&folder.place().join(&name), folder.write_new(&name, &content)?)?;
         }
-        unflushed.flush()
+        unflushed.flush().map(drop)
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
@@ -279,15 +283,22 @@ fn by_folder<'j>(changes: &[Numbered<'j>]) -> Result<ByFolder<Numbered<'j>>, Sto
     Ok(ByFolder::new(files.collect::<Result<Vec<_>, StoreError>>()?))
 }
 
-/// Puts what lies ready in its place, unless the file is not what it was; whether anything was done.
-fn bring(folder: &Folder, path: &StorePath, change: &JournalChange, temporary: &str) -> Result<bool, StoreError> {
+/// Puts what lies ready in its place, unless the file is not what it was: none when nothing was done, else what [`Folder::rename`] says.
+fn bring(
+    folder: &Folder,
+    path: &StorePath,
+    change: &JournalChange,
+    temporary: &str,
+    gathered: &Shared,
+) -> Result<Option<Option<Metadata>>, StoreError> {
     let name = path.split_last().1;
-    let there = folder.blob(name, path)?;
+    let (there, old) = folder.blob_open(name, path)?.unzip();
     if there == change.new_blob() || there != change.seen() {
-        return Ok(false);
+        return Ok(None);
     }
+    old.into_iter().for_each(|old| gathered.close(old));
     match change.new_blob() {
-        Some(_) => folder.rename(temporary, name).map(|()| true),
-        None => folder.remove(name),
+        Some(_) => folder.rename(temporary, name).map(Some),
+        None => folder.remove(name).map(|_| Some(None)),
     }
 }

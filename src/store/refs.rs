@@ -10,7 +10,7 @@ use git2::{Commit, ErrorCode, Oid};
 use super::durable::Shared;
 use super::journal::Journal;
 use super::lock;
-use super::{Store, StoreError};
+use super::{Store, StoreError, made};
 
 /// Where HEAD stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ impl Store {
         }
         // A deleted branch `x/y` may have left the folder `x` where the branch `x` is to be.
         let _ = fs::remove_dir(&target);
+        // It is ours to replace: nothing but a name is read here.
+        File::open(&target).into_iter().for_each(|old| unflushed.close(old));
         fs::rename(&locked, &target).map_err(|error| StoreError::io(&target, error))?;
         self.log(journal, &self.repository()?.find_commit(new)?)
     }
@@ -133,17 +135,14 @@ impl Store {
         let config = self.repository()?.config()?.snapshot()?;
         let wanted = config.get_str("core.logAllRefUpdates") != Ok("false");
         let (old, new, person) = (journal.old().unwrap_or(Oid::ZERO_SHA1), commit.id(), commit.committer());
-        let offset = person.when().offset_minutes();
-        let (sign, ahead) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
         let kind = if journal.old().is_some() { "commit" } else { "commit (initial)" };
         let message = String::from_utf8_lossy(commit.message_bytes());
         let line = format!(
-            "{old} {new} {} <{}> {} {sign}{:02}{:02}\t{kind}: {}\n",
+            "{old} {new} {} <{}> {} {}\t{kind}: {}\n",
             String::from_utf8_lossy(person.name_bytes()),
             String::from_utf8_lossy(person.email_bytes()),
             person.when().seconds(),
-            ahead / 60,
-            ahead % 60,
+            made::offset(&person),
             message.lines().next().unwrap_or_default()
         );
         let git = self.git()?;

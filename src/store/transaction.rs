@@ -4,6 +4,7 @@
 //! all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
 //! files, the index, and last the branch.
 
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,13 +13,14 @@ use git2::{Oid, RepositoryState};
 use super::batch::{Batch, FileChange, Mode, Person};
 use super::durable::{Flushing, Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
-use super::index::Index;
+use super::index::{IndexAhead, NewIndex};
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
+use super::made::Made;
 use super::objects::{NewFile, Persons};
 use super::recover::Recovered;
 use super::refs::Head;
-use super::tree::CommitId;
+use super::tree::{CommitId, Tree};
 use super::{Store, StoreError};
 
 /// How often a lost race against a commit of other files is run again, however little time there is.
@@ -38,8 +40,11 @@ pub struct Applied {
 pub struct Transaction<'a> {
     store: &'a Store,
     base: Option<CommitId>,
+    base_tree: OnceCell<Option<Tree<'a>>>,
     recovered: Option<Recovered>,
     lock: Lock,
+    /// The index, read while the change is planned.
+    index: RefCell<Option<IndexAhead>>,
 }
 
 impl Store {
@@ -54,7 +59,8 @@ impl Store {
         self.repository()?;
         let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
         let recovered = self.recover_locked(&lock)?;
-        Ok(Transaction { store: self, base: self.head()?, recovered, lock })
+        let index = RefCell::new(Some(self.read_index_ahead()?));
+        Ok(Transaction { store: self, base: self.head()?, base_tree: OnceCell::new(), recovered, lock, index })
     }
 }
 
@@ -77,9 +83,15 @@ impl<'a> Transaction<'a> {
     }
 
     /// The commit to plan upon; none on an unborn branch.
-    #[must_use]
-    pub const fn base(&self) -> Option<&CommitId> {
-        self.base.as_ref()
+    ///
+    /// # Errors
+    /// As for [`Store::tree_of`].
+    pub fn base(&self) -> Result<Option<&Tree<'a>>, StoreError> {
+        if self.base_tree.get().is_none() {
+            // Nobody else can have set it.
+            let _ = self.base_tree.set(self.base.as_ref().map(|commit| self.store.tree_of(commit)).transpose()?);
+        }
+        Ok(self.base_tree.get().and_then(Option::as_ref))
     }
 
     /// What a killed command had begun.
@@ -140,9 +152,9 @@ impl<'a> Transaction<'a> {
         let store = self.store;
         let head = store.head_state()?;
         self.check_base(batch, &head)?;
-        let mut unflushed = Unflushed::default();
-        let (blobs, tree) = store.write_tree(head.commit, &self.files(batch)?, &mut unflushed)?;
-        let commit = store.write_commit(head.commit, tree, &batch.message, persons, &mut unflushed)?;
+        let mut made = Made::default();
+        let (blobs, tree) = store.make_tree(head.commit, &self.files(batch)?, &mut made)?;
+        let (commit, unflushed) = store.make_commit(head.commit, tree, &batch.message, persons, made)?;
         let objects = unflushed.start();
         let journal = self.journal(batch, &blobs, &head, Some(commit))?;
         let done = self.carry_out(&journal, batch, objects)?;
@@ -159,11 +171,10 @@ impl<'a> Transaction<'a> {
     /// Writes the files and stages them, without a commit.
     fn stage(&self, batch: &Batch) -> Result<Applied, StoreError> {
         let store = self.store;
-        let blobs = store.write_blobs(store.repository()?, &self.files(batch)?)?;
-        let mut objects = Unflushed::default();
-        store.unflushed_objects(&blobs.iter().flatten().copied().collect::<Vec<_>>(), &mut objects)?;
+        let mut made = Made::default();
+        let blobs = Store::make_blobs(&self.files(batch)?, &mut made)?;
         // What is only staged is decided as soon as its journal is in force.
-        objects.flush()?;
+        store.unwritten(made)?.flush()?;
         let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
         self.carry_out(&journal, batch, Unflushed::default().start())?;
         Ok(Applied { commit: None, branch: None })
@@ -175,11 +186,11 @@ impl<'a> Transaction<'a> {
         if head.commit == base {
             return Ok(());
         }
-        let tree = |commit: Option<Oid>| commit.map(|id| self.store.tree_of(&CommitId(id))).transpose();
-        let (before, now) = (tree(base)?, tree(head.commit)?);
+        let now = head.commit.map(|id| self.store.tree_of(&CommitId(id))).transpose()?;
+        let before = self.base()?;
         for path in batch.changes.iter().map(|change| &change.path).chain(&batch.unchanged) {
-            let blob = |tree: &Option<super::Tree<'_>>| tree.as_ref().map(|tree| tree.blob(path)).transpose();
-            if blob(&before)?.flatten() != blob(&now)?.flatten() {
+            let blob = |tree: Option<&Tree<'_>>| tree.map(|tree| tree.blob(path)).transpose();
+            if blob(before)?.flatten() != blob(now.as_ref())?.flatten() {
                 return Err(StoreError::Conflict { path: path.to_string() });
             }
         }
@@ -193,8 +204,12 @@ impl<'a> Transaction<'a> {
         head: &Head,
         commit: Option<Oid>,
     ) -> Result<Journal, StoreError> {
-        let tree = head.commit.map(|id| self.store.tree_of(&CommitId(id))).transpose()?;
-        let bases = match &tree {
+        let moved = match head.commit {
+            Some(id) if self.base != Some(CommitId(id)) => Some(self.store.tree_of(&CommitId(id))?),
+            _ => None,
+        };
+        let tree = if let Some(moved) = &moved { Some(moved) } else { self.base()? };
+        let bases = match tree {
             Some(tree) => tree.blobs(batch.changes.iter().map(|change| &change.path))?,
             None => vec![None; batch.changes.len()],
         };
@@ -250,7 +265,7 @@ impl<'a> Transaction<'a> {
         journal: &Journal,
         batch: &Batch,
         objects: Flushing,
-    ) -> Result<(Index, Vec<PathBuf>), StoreError> {
+    ) -> Result<(NewIndex, Vec<PathBuf>), StoreError> {
         let store = self.store;
         let mut unflushed = Unflushed::default();
         journal.save(store.git()?, &mut unflushed)?;
@@ -267,12 +282,12 @@ impl<'a> Transaction<'a> {
             }
             Ok(())
         })?;
-        let files = unflushed.into_unflushed().start();
-        let index = store.open_index();
-        let (objects, files) = (objects.wait(), files.wait());
-        let objects = objects?;
-        files?;
-        Ok((index?, objects))
+        let mut unflushed = unflushed.into_unflushed();
+        let objects = objects.wait()?.place(&mut unflushed)?;
+        let files = unflushed.start();
+        let index = store.prepare_index(journal, &journal.numbered(), self.index.take())?;
+        files.wait()?;
+        Ok((index, objects))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The repository, and commits as snapshots.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryOpenFlags, Tree as GitTree, TreeEntry};
@@ -58,7 +59,12 @@ pub struct Tree<'a> {
     repository: &'a Repository,
     /// The store's folder; none when the commit has no store.
     root: Option<Oid>,
+    /// Folders that files were looked up in: large ones are in none of the library's caches.
+    folders: RefCell<HashMap<String, Rc<Entries>>>,
 }
+
+/// What is in a folder by its name: the object, and whether that is a plain file.
+type Entries = HashMap<Vec<u8>, (Oid, bool)>;
 
 impl fmt::Debug for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,7 +157,7 @@ impl Store {
             Some(_) => return Err(StoreError::NotPlain { path: ".vsecure".to_owned() }),
             None => None,
         };
-        Ok(Tree { repository, root })
+        Ok(Tree { repository, root, folders: RefCell::default() })
     }
 
     /// A file's content, at most `max` bytes.
@@ -249,32 +255,41 @@ impl Tree<'_> {
 
     /// The id of the file `path`; none when there is no such file.
     pub(super) fn blob(&self, path: &StorePath) -> Result<Option<BlobId>, StoreError> {
-        Ok(self.blobs([path])?.pop().flatten())
+        let (folder, name) = path.split_last();
+        match self.entries(folder.unwrap_or_default())?.get(name.as_bytes()) {
+            Some((id, true)) => Ok(Some(BlobId(*id))),
+            Some(_) => Err(StoreError::NotPlain { path: path.to_string() }),
+            None => Ok(None),
+        }
     }
 
-    /// The ids of the files `paths`, in their order. A folder is opened once: large ones are in none of the library's caches.
+    /// The ids of the files `paths`, in their order.
     pub(super) fn blobs<'p>(
         &self,
         paths: impl IntoIterator<Item = &'p StorePath>,
     ) -> Result<Vec<Option<BlobId>>, StoreError> {
-        let mut folders: HashMap<&str, Option<GitTree<'_>>> = HashMap::new();
-        let mut found = Vec::new();
-        for path in paths {
-            let (folder, name) = path.split_last();
-            let folder = folder.unwrap_or_default();
-            let tree = match folders.entry(folder) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(self.folder(folder)?),
-            };
-            found.push(match tree.as_ref().and_then(|tree| tree.get_name(name)) {
-                Some(entry) if entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK => {
-                    Some(BlobId(entry.id()))
-                }
-                Some(_) => return Err(StoreError::NotPlain { path: path.to_string() }),
-                None => None,
-            });
+        paths.into_iter().map(|path| self.blob(path)).collect()
+    }
+
+    /// Whether the file `path` holds `bytes`, which is known without reading it.
+    ///
+    /// # Errors
+    /// As for [`Tree::read`].
+    pub fn holds(&self, path: &StorePath, bytes: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.blob(path)? == Some(BlobId(Oid::hash_object(ObjectType::Blob, bytes)?)))
+    }
+
+    /// What is in a folder, the store's own where it has no name; nothing when there is none.
+    fn entries(&self, name: &str) -> Result<Rc<Entries>, StoreError> {
+        if let Some(known) = self.folders.borrow().get(name) {
+            return Ok(Rc::clone(known));
         }
-        Ok(found)
+        let plain = |entry: &TreeEntry<'_>| entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK;
+        let entry = |entry: TreeEntry<'_>| (entry.name_bytes().to_vec(), (entry.id(), plain(&entry)));
+        let folder = self.folder(name)?;
+        let entries: Rc<Entries> = Rc::new(folder.iter().flatten().map(entry).collect());
+        self.folders.borrow_mut().insert(name.to_owned(), Rc::clone(&entries));
+        Ok(entries)
     }
 
     /// The tree of a folder, the store's own where it has no name; none when there is none.

@@ -88,7 +88,7 @@ impl Vault {
             mode: if writing.no_commit { Mode::Stage } else { Mode::Commit },
         };
         let transaction = store.begin("init")?;
-        demand_none_committed(transaction.base().map(|commit| store.tree_of(commit)).transpose()?.as_ref())?;
+        demand_none_committed(transaction.base()?)?;
         // Before the commit: a pin of a store that then was not made does no harm, a store that its maker's machine mistrusts would.
         if let Some(pins) = &options.pins {
             pins.trust(&id)?;

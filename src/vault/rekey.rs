@@ -13,7 +13,7 @@ use crate::store::FileChange;
 
 use super::authority::readers_by;
 use super::pending::seal_pending_to;
-use super::revision::{Bound, Signed, unseal};
+use super::revision::{Bound, Signed, as_stated, most_bytes, unseal};
 use super::write::{Base, Planned, Position, exposure, signed_by};
 use super::{Me, Vault, VaultError, Writing, layout};
 
@@ -58,11 +58,15 @@ pub(super) struct Tip {
 /// One secret to encrypt anew: all that is needed without looking at the store again.
 struct Job {
     signed: Signed,
-    age: Vec<u8>,
-    pending: Option<Vec<u8>>,
     draft: Sidecar,
     recipients: Vec<Recipient>,
     holders: Vec<KeyHolder>,
+}
+
+/// A secret's age files, as they were read.
+struct AgeFiles {
+    value: Vec<u8>,
+    pending: Option<Vec<u8>>,
 }
 
 impl Vault {
@@ -119,7 +123,10 @@ impl Vault {
             progress.step();
             result
         };
-        let done: Vec<Result<_, VaultError>> = jobs.into_par_iter().map(|job| stepped(job.run(me))).collect();
+        let files = self.age_files_of(&jobs)?;
+        let jobs: Vec<_> = jobs.into_iter().zip(files).collect();
+        let run = |(job, files): (Job, _)| stepped(job.run(me, files));
+        let done: Vec<Result<_, VaultError>> = jobs.into_par_iter().map(run).collect();
         progress.end();
         for result in done {
             let (sidecar, digest, changes) = result?;
@@ -146,21 +153,37 @@ impl Vault {
         recipients: Vec<Recipient>,
         holders: Vec<KeyHolder>,
     ) -> Result<Job, VaultError> {
-        let path = signed.sidecar.path.clone();
-        let position: Position = self.position_of(base, &path, Some(signed.clone()))?;
+        let position: Position = self.position_of(base, &signed.sidecar.path, Some(signed.clone()))?;
         let draft = self.draft(&position, Change::Rekey)?;
-        let age = self.age_file(&self.store, &signed)?.ok_or(VaultError::Deleted { path })?;
-        let pending = self.pending_file(&self.store, &signed)?;
-        Ok(Job { signed, age, pending, draft, recipients, holders })
+        Ok(Job { signed, draft, recipients, holders })
+    }
+
+    /// The age files of each: of the present value, and of the pending one where there is one.
+    fn age_files_of(&self, jobs: &[Job]) -> Result<Vec<AgeFiles>, VaultError> {
+        let stated = |job: &Job| {
+            let Sidecar { path, ciphertext, next, .. } = &job.signed.sidecar;
+            let pending = next.as_ref().map(|next| next.ciphertext.clone());
+            [(layout::value(path), ciphertext.clone()), (layout::pending_value(path), pending)]
+        };
+        let files: Vec<_> = jobs.iter().flat_map(stated).collect();
+        let wanted: Vec<_> = files.iter().map(|(place, stated)| (place.clone(), most_bytes(stated.as_ref()))).collect();
+        let read = files.iter().zip(self.store.read_many(&wanted));
+        let mut read = read.map(|((place, stated), file)| as_stated(place, stated.as_ref(), file));
+        let mut next = || read.next().transpose().map(Option::flatten);
+        let both = |job: &Job| {
+            let path = job.signed.sidecar.path.clone();
+            Ok(AgeFiles { value: next()?.ok_or(VaultError::Deleted { path })?, pending: next()? })
+        };
+        jobs.iter().map(both).collect()
     }
 }
 
 impl Job {
     /// Decrypts, encrypts to the new holders, signs.
-    fn run(self, me: &Me) -> Result<(Sidecar, Digest, Vec<FileChange>), VaultError> {
-        let value = unseal(&self.age, &self.signed, me)?;
+    fn run(self, me: &Me, old: AgeFiles) -> Result<(Sidecar, Digest, Vec<FileChange>), VaultError> {
+        let value = unseal(&old.value, &self.signed, me)?;
         let mut sidecar = self.draft;
-        let pending = match (&self.signed.sidecar.next, &self.pending) {
+        let pending = match (&self.signed.sidecar.next, &old.pending) {
             (Some(next), Some(file)) => {
                 let value = Bound::pending(&self.signed.sidecar, next).unseal(file, me)?;
                 seal_pending_to(&mut sidecar, &value, &self.recipients, &self.holders)?
@@ -173,10 +196,10 @@ impl Job {
         let digest = Digest::of(&document);
         let mut changes = vec![
             FileChange { path: layout::sidecar(&path), seen: Some(self.signed.file), content: Some(document) },
-            FileChange { path: layout::value(&path), seen: Some(self.age), content: Some(age) },
+            FileChange { path: layout::value(&path), seen: Some(old.value), content: Some(age) },
         ];
         if pending.is_some() {
-            changes.push(FileChange { path: layout::pending_value(&path), seen: self.pending, content: pending });
+            changes.push(FileChange { path: layout::pending_value(&path), seen: old.pending, content: pending });
         }
         Ok((sidecar, digest, changes))
     }

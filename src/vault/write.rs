@@ -168,13 +168,13 @@ impl Vault {
             if let Some(recovered) = transaction.recovered() {
                 self.note(Notice::Recovered(recovered.clone()));
             }
-            let base = transaction.base().map(|commit| self.store.tree_of(commit)).transpose()?;
-            let Planned { mut changes, subject, trailers, result } = plan(base.as_ref())?;
+            let base = transaction.base()?;
+            let Planned { mut changes, subject, trailers, result } = plan(base)?;
             if changes.is_empty() {
                 return Ok((result, None));
             }
             if !writing.no_commit {
-                let more = self.companions(base.as_ref(), &changes)?;
+                let more = self.companions(base, &changes)?;
                 changes.extend(more);
             }
             match transaction.apply(self.batch(writing, changes, &subject, &trailers)) {
@@ -254,11 +254,13 @@ impl Vault {
         current: Option<Signed>,
     ) -> Result<Position, VaultError> {
         let place = layout::sidecar(path);
-        let file = base.map(|tree| tree.read(&place, MAX_SIDECAR_BYTES as u64)).transpose()?.flatten();
-        let committed = match (file, &current) {
+        let committed = match (base, &current) {
             (None, _) => None,
-            (Some(file), Some(current)) if current.file == file => Some(current.clone()),
-            (Some(file), _) => Some(self.valid(file, path)?),
+            (Some(tree), Some(current)) if tree.holds(&place, &current.file)? => Some(current.clone()),
+            (Some(tree), _) => {
+                let file = tree.read(&place, MAX_SIDECAR_BYTES as u64)?;
+                file.map(|file| self.valid(file, path)).transpose()?
+            }
         };
         let position = Position { path: path.clone(), current, committed };
         let file = || place.as_str().to_owned();

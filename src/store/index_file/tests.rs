@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::{Entry, IndexFile, IndexFileError};
+use super::{Changed, Entry, IndexFile, IndexFileError};
 
 const BLOBS: [&str; 3] = ["one", "two", "three"];
 const MODE: u32 = 0o100_644;
@@ -37,9 +37,18 @@ fn repository() -> (tempfile::TempDir, Vec<String>) {
     (folder, ids.to_vec())
 }
 
-fn written(file: &IndexFile) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    file.write(&mut bytes).unwrap();
+fn written(file: IndexFile) -> Vec<u8> {
+    completed(&file.changed().unwrap())
+}
+
+/// As it is written: first all that is known before, then what is known at the end.
+fn completed(changed: &Changed) -> Vec<u8> {
+    let mut bytes = changed.parts().collect::<Vec<_>>().concat();
+    for (at, new) in changed.completed() {
+        let at = usize::try_from(at).unwrap();
+        bytes.resize(bytes.len().max(at + new.len()), 0);
+        bytes[at..at + new.len()].copy_from_slice(&new);
+    }
     bytes
 }
 
@@ -141,7 +150,7 @@ proptest! {
                 }
             }
         }
-        let ours = written(&file);
+        let ours = written(file);
         git(folder.path(), &["update-index", "--replace", "--index-info"], &lines);
         let theirs = seen(folder.path());
         fs::write(&index, &ours).unwrap();
@@ -169,11 +178,15 @@ proptest! {
                 None => bytes.truncate(at),
             }
             let Ok(mut file) = IndexFile::parse(bytes) else { continue };
-            let fresh: Vec<usize> = file.modified_since(0).map(|found| found.place()).collect();
-            file.forget_size(&fresh);
             file.set(b"a/b/c", Entry::default());
             file.remove(b"a/a");
-            let again = IndexFile::parse(written(&file)).unwrap();
+            let mut changed = file.changed().unwrap();
+            let fresh: Vec<usize> = changed.modified_since(0).map(|found| found.place()).collect();
+            changed.forget_size(&fresh);
+            changed.stamp(b"a/b/c", &Entry { inode: 7, ..Entry::default() });
+            let again = IndexFile::parse(completed(&changed)).unwrap();
+            let inode = again.range(b"a/b/c").next().and_then(|slot| super::number(&again.bytes, again.slots[slot].at + 20));
+            prop_assert_eq!(inode, Some(7));
             prop_assert!(again.staged(b"a/b/c").id.is_some() && again.staged(b"a/a").id.is_none());
             prop_assert_eq!(again.modified_since(0).count(), 0);
         }
