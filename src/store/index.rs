@@ -33,7 +33,7 @@ struct Index {
     there: Option<(File, fs::Metadata)>,
 }
 
-/// The index, being read by a thread of its own while objects are made. It may be changed until git's lock is taken.
+/// The index, being read by a thread of its own while a change is planned. It may be changed until git's lock is taken.
 #[derive(Debug)]
 pub(super) struct IndexAhead(Option<JoinHandle<Result<Index, StoreError>>>);
 

@@ -35,10 +35,8 @@ impl Loose {
         let name = object.id.to_string();
         let (start, rest) = name.split_at(2);
         let folder = objects.join(start);
-        match fs::create_dir(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::io(&folder, error)),
-            _ => Ok(Self { path: folder.join(rest), object, aside: OnceLock::new() }),
-        }
+        make_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
+        Ok(Self { path: folder.join(rest), object, aside: OnceLock::new() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,7 +48,11 @@ impl Loose {
         let failed = |error| StoreError::io(&self.path, error);
         match OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&self.path) {
             Ok(there) => self.renew(&there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_new().map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It is written once.
+                let _ = self.aside.set(self.write_new().map_err(failed)?);
+                Ok(())
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -68,28 +70,100 @@ impl Loose {
         there.sync_all().map_err(failed)
     }
 
-    fn write_new(&self) -> io::Result<()> {
+    fn write_new(&self) -> io::Result<NamedTempFile> {
         let Object { kind, data, .. } = &self.object;
         let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(format!("{} {}\0", kind.str(), data.len()).as_bytes())?;
         packed.write_all(data)?;
         let folder = self.path.parent().unwrap_or(&self.path);
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(folder)?;
+        let make = || {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(UNFINISHED).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)
+        };
+        let mut file = match make() {
+            // `git gc` removes empty folders.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(folder)?;
+                folder.parent().map_or(Ok(()), |all| File::open(all)?.sync_all())?;
+                make()?
+            }
+            made => made?,
+        };
         file.write_all(&packed.finish()?)?;
         file.as_file().sync_all()?;
-        // It is written once.
-        let _ = self.aside.set(file);
-        Ok(())
+        Ok(file)
     }
 
     /// Gives it its name, once everything that it names has one; the folder is to be flushed.
-    pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        if let Some(aside) = self.aside.into_inner() {
-            aside.persist(&self.path).map_err(|error| StoreError::io(&self.path, error.error))?;
+    pub(super) fn place(mut self, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io(&self.path, error);
+        let mut aside = self.aside.take();
+        while let Some(file) = aside.take() {
+            match file.persist(&self.path) {
+                // `git gc --prune=now` removes what nobody has named yet.
+                Err(error) if error.error.kind() == io::ErrorKind::NotFound => {
+                    aside = Some(self.write_new().map_err(failed)?);
+                }
+                placed => drop(placed.map_err(|error| failed(error.error))?),
+            }
         }
         self.path.parent().map_or(Ok(()), |folder| unflushed.add_folder(folder))
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::{ObjectType, Oid};
+
+    use super::*;
+
+    fn object(data: &[u8]) -> Object {
+        let kind = ObjectType::Blob;
+        Object { id: Oid::hash_object(kind, data).unwrap(), kind, data: data.to_vec() }
+    }
+
+    #[test]
+    fn what_a_collection_takes_away_before_it_has_a_name_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(folder.path()).unwrap();
+        let objects = folder.path().join(".git/objects");
+        let loose = Loose::new(&objects, object(b"one")).unwrap();
+        let (path, home) = (loose.path().to_owned(), loose.path().parent().unwrap().to_owned());
+        fs::remove_dir(&home).unwrap();
+        loose.write().unwrap();
+        assert!(!path.exists());
+        for entry in fs::read_dir(&home).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        loose.place(&mut Unflushed::default()).unwrap();
+        assert_eq!(repository.find_blob(object(b"one").id).unwrap().content(), b"one");
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_object_that_is_there_becomes_young_and_an_empty_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = || {
+            let loose = Loose::new(folder.path(), object(b"one")).unwrap();
+            let path = loose.path().to_owned();
+            loose.write().and_then(|()| loose.place(&mut Unflushed::default())).map(|()| path)
+        };
+        let path = write().unwrap();
+        let there = OpenOptions::new().read(true).open(&path).unwrap();
+        there.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let before = fs::read(&path).unwrap();
+        write().unwrap();
+        assert!(fs::metadata(&path).unwrap().modified().unwrap().elapsed().unwrap().as_secs() < 60);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"").unwrap();
+        assert!(matches!(write(), Err(StoreError::GitFailed { .. })));
     }
 }

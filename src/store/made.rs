@@ -192,9 +192,13 @@ mod tests {
         (folder, repository)
     }
 
+    /// Writes them, and sees that none comes before one that it names.
     fn keep(repository: &Repository, made: Made) {
         let odb = repository.odb().unwrap();
         for Object { id, kind, data } in made.into_objects() {
+            if kind == ObjectType::Tree {
+                assert!(entries(&data).unwrap().iter().all(|entry| odb.exists(entry.id)));
+            }
             assert_eq!(odb.write(kind, &data).unwrap(), id);
         }
     }

@@ -15,8 +15,8 @@ use super::StoreError;
 use super::durable::Unflushed;
 use super::made::Object;
 
-/// How the names of files begin that are still being written: git, too, takes away what is left of such.
-pub(super) const UNFINISHED: &str = "tmp_pack_vsecure_";
+/// How the names of files begin that are still being written. A `git gc --prune=now` would take away what begins with `tmp_`.
+pub(super) const UNFINISHED: &str = ".vsecure-pack-";
 /// Packs don't change.
 const MODE: u32 = 0o444;
 const HASH: usize = 20;
