@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use tempfile::TempPath;
+
 use super::StoreError;
 use super::loose::Loose;
 
@@ -18,7 +20,7 @@ pub(super) const MANY: usize = 64;
 /// How many are flushed at a time.
 const THREADS: usize = 4;
 /// How many files without names one thread closes.
-const CLOSED_TOGETHER: usize = 16;
+const CLOSED_TOGETHER: usize = 8;
 
 /// Files and folders that were written and are not on the disk yet.
 #[derive(Default)]
@@ -28,8 +30,14 @@ pub(super) struct Unflushed {
     loose: Vec<Loose>,
     /// Of very many, one of each file system.
     systems: BTreeMap<u64, (PathBuf, File)>,
-    /// Those that hold objects of git.
-    objects: Vec<PathBuf>,
+    objects: Objects,
+}
+
+/// Files that hold objects of git; as long as this is there, no `git repack` takes packs among them away.
+#[derive(Default)]
+pub(super) struct Objects {
+    pub(super) files: Vec<PathBuf>,
+    keeps: Vec<TempPath>,
 }
 
 impl Unflushed {
@@ -68,7 +76,18 @@ impl Unflushed {
 
     /// Of a file that holds objects of git, and is flushed already or was taken away.
     pub(super) fn miss_objects(&mut self, path: &Path) {
-        self.objects.push(path.to_owned());
+        self.objects.files.push(path.to_owned());
+    }
+
+    /// Takes objects that are on the disk.
+    pub(super) fn take_objects(&mut self, objects: Objects) {
+        self.objects.files.extend(objects.files);
+        self.objects.keeps.extend(objects.keeps);
+    }
+
+    /// Takes the file by which a pack is kept.
+    pub(super) fn keep(&mut self, file: TempPath) {
+        self.objects.keeps.push(file);
     }
 
     /// Adds the folder `path`.
@@ -78,7 +97,7 @@ impl Unflushed {
     }
 
     /// Waits until everything is on the disk. The files that hold objects of git.
-    pub(super) fn flush(self) -> Result<Vec<PathBuf>, StoreError> {
+    pub(super) fn flush(self) -> Result<Objects, StoreError> {
         let mut folders = Self::default();
         let objects = self.start().wait()?.place(&mut folders)?;
         folders.start().wait()?;
@@ -175,13 +194,13 @@ pub(super) struct Flushing {
     helpers: Vec<JoinHandle<Result<(), StoreError>>>,
     /// What threads would have begun with that were not to be had.
     left: Vec<usize>,
-    objects: Vec<PathBuf>,
+    objects: Objects,
 }
 
 /// What is on the disk, but for the names of objects.
 pub(super) struct Flushed {
     loose: Vec<Loose>,
-    objects: Vec<PathBuf>,
+    objects: Objects,
 }
 
 struct Work {
@@ -242,7 +261,7 @@ impl Flushing {
 impl Flushed {
     /// Gives objects their names, in their order: what names others comes behind them, so that none is ever found without those. Their
     /// folders are added to what is to be flushed. The files that hold objects of git.
-    pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Vec<PathBuf>, StoreError> {
+    pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Objects, StoreError> {
         self.loose.into_iter().try_for_each(|object| object.place(unflushed))?;
         Ok(self.objects)
     }

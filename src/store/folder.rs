@@ -220,3 +220,24 @@ impl<T: Sync> ByFolder<T> {
         self.iter().nth(MANY).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_renamed_file_is_known_unless_it_may_have_been_written_to_since() {
+        let root = tempfile::tempdir().unwrap();
+        let path: StorePath = "secrets/a".parse().unwrap();
+        let folder = Folder::make(root.path(), &path).unwrap();
+        let hour = Duration::from_secs(3600);
+        for (modified, known) in [(SystemTime::now() - hour, true), (SystemTime::now() + hour, false)] {
+            let file = folder.write_new("new", b"text").unwrap();
+            file.set_modified(modified).unwrap();
+            let there = folder.rename("new", "a").unwrap();
+            assert_eq!(there.map(|there| there.ino()), known.then(|| file.metadata().unwrap().ino()));
+        }
+    }
+}

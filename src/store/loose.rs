@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use super::StoreError;
 use super::durable::Unflushed;
@@ -26,7 +26,7 @@ pub(super) struct Loose {
     path: PathBuf,
     object: Object,
     /// Where it was written, before it gets its name.
-    aside: OnceLock<NamedTempFile>,
+    aside: OnceLock<TempPath>,
 }
 
 impl Loose {
@@ -70,7 +70,7 @@ impl Loose {
         there.sync_all().map_err(failed)
     }
 
-    fn write_new(&self) -> io::Result<NamedTempFile> {
+    fn write_new(&self) -> io::Result<TempPath> {
         let Object { kind, data, .. } = &self.object;
         let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(format!("{} {}\0", kind.str(), data.len()).as_bytes())?;
@@ -91,25 +91,27 @@ impl Loose {
         };
         file.write_all(&packed.finish()?)?;
         file.as_file().sync_all()?;
-        Ok(file)
+        // There may be many, and a limit to the number of open files.
+        Ok(file.into_temp_path())
     }
 
     /// Gives it its name, once everything that it names has one; the folder is to be flushed.
     pub(super) fn place(mut self, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         let failed = |error| StoreError::io(&self.path, error);
+        let folder = self.path.parent().unwrap_or(&self.path);
         let mut aside = self.aside.take();
-        while let Some(file) = aside.take() {
-            match file.persist(&self.path) {
+        loop {
+            let placed = aside.map_or(Ok(()), |file| file.persist(&self.path).map_err(|error| error.error));
+            match placed.and_then(|()| File::open(folder)) {
+                // By the object's name, so that no more and no fewer calls are made when two ids begin alike.
+                Ok(folder) => return unflushed.add(&self.path, folder),
                 // `git gc --prune=now` removes what nobody has named yet.
-                Err(error) if error.error.kind() == io::ErrorKind::NotFound => {
-                    aside = Some(self.write_new().map_err(failed)?);
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    aside = Some(self.write_new().map_err(failed)?)
                 }
-                placed => drop(placed.map_err(|error| failed(error.error))?),
+                Err(error) => return Err(failed(error)),
             }
         }
-        // By the object's name, so that no more and no fewer calls are made when two ids begin alike.
-        let folder = File::open(self.path.parent().unwrap_or(&self.path)).map_err(failed)?;
-        unflushed.add(&self.path, folder)
     }
 }
 

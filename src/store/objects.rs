@@ -85,18 +85,17 @@ impl Store {
         let written = self.unwritten(made)?.flush()?;
         let commit = self.signed_commit(parent, tree, message, persons)?;
         let mut unflushed = Unflushed::default();
-        written.iter().for_each(|path| unflushed.miss_objects(path));
+        unflushed.take_objects(written);
         self.gather_written(commit, &mut unflushed)?;
         Ok((commit, unflushed))
     }
 
-    /// What was made, to be written: few objects, or very large ones, each in its file, many as one pack.
+    /// What was made, to be written: few objects each in its file, many as a pack.
     pub(super) fn unwritten(&self, made: Made) -> Result<Unflushed, StoreError> {
         let place = self.git()?.common_dir.join("objects");
         let objects = made.into_objects();
         let mut unflushed = Unflushed::default();
-        let bytes: usize = objects.iter().map(|object| object.data.len()).sum();
-        if objects.len() > MANY && bytes <= pack::MAX_BYTES {
+        if objects.len() > MANY {
             pack::write(&place, objects, &mut unflushed)?;
         } else {
             for object in objects {

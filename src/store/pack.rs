@@ -1,6 +1,6 @@
 //! Very many new objects at once, as one pack: making files is what takes time.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -10,6 +10,7 @@ use flate2::{Compression, Crc};
 use git2::ObjectType;
 use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
+use tempfile::TempPath;
 
 use super::StoreError;
 use super::durable::Unflushed;
@@ -17,14 +18,37 @@ use super::made::Object;
 
 /// How the names of files begin that are still being written. A `git gc --prune=now` would take away what begins with `tmp_`.
 pub(super) const UNFINISHED: &str = ".vsecure-pack-";
+/// What is in the file by which a pack that no branch names yet is kept from `git repack -ad`.
+const KEEP: &[u8] = b"vsecure: until a branch names it\n";
 /// Packs don't change.
 const MODE: u32 = 0o444;
 const HASH: usize = 20;
-/// How many bytes of objects are put together in memory; offsets in a pack of so many have less than 32 bits.
-pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// How many bytes of objects make one pack: it is put together in memory, and its offsets must have less than 32 bits.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// Writes `objects`, each once, and of at most [`MAX_BYTES`], as one pack in the folder `place`; it is gathered, to be flushed.
-pub(super) fn write(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+/// Writes `objects`, each once and none before one that it names, as packs in the folder `place`; they are gathered, to be flushed.
+pub(super) fn write(place: &Path, objects: Vec<Object>, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+    in_parts(objects, MAX_BYTES).into_iter().try_for_each(|objects| write_one(place, objects, unflushed))
+}
+
+/// Parts in their order, of at most `most` bytes, or of a single object.
+fn in_parts(objects: Vec<Object>, most: usize) -> Vec<Vec<Object>> {
+    let mut parts: Vec<Vec<Object>> = Vec::new();
+    let mut bytes = 0;
+    for object in objects {
+        bytes += object.data.len();
+        match parts.last_mut().filter(|_| bytes <= most) {
+            Some(part) => part.push(object),
+            None => {
+                bytes = object.data.len();
+                parts.push(vec![object]);
+            }
+        }
+    }
+    parts
+}
+
+fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) -> Result<(), StoreError> {
     // As its index has them.
     objects.sort_unstable_by_key(|object| object.id);
     let folder = place.join("pack");
@@ -32,6 +56,16 @@ pub(super) fn write(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unfl
     let Packed { pack, index } = packed(&objects).map_err(failed)?;
     let name: String = pack.iter().rev().take(HASH).rev().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(&folder).map_err(failed)?;
+    let keep = folder.join(format!("pack-{name}.keep"));
+    match OpenOptions::new().write(true).create_new(true).open(&keep) {
+        Ok(mut file) => {
+            let written = file.write_all(KEEP).and_then(|()| TempPath::try_from_path(keep));
+            unflushed.keep(written.map_err(failed)?);
+        }
+        // Somebody else keeps it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
     // A pack is found by its index.
     for (ending, content) in [("pack", pack), ("idx", index)] {
         let path = folder.join(format!("pack-{name}.{ending}"));
@@ -44,6 +78,21 @@ pub(super) fn write(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unfl
         unflushed.add_objects(&path, file.persist(&path).map_err(|error| failed(error.error))?)?;
     }
     unflushed.add_folder(&folder)
+}
+
+/// With the store's lock held: lets go of packs that a killed command kept.
+pub(super) fn release_kept(place: &Path) {
+    for entry in fs::read_dir(place.join("pack")).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let small = |metadata: Metadata| metadata.is_file() && metadata.len() == KEEP.len() as u64;
+        if path.extension().is_some_and(|ending| ending == "keep")
+            && entry.metadata().is_ok_and(small)
+            && fs::read(&path).is_ok_and(|text| text == KEEP)
+        {
+            // What can't be removed only keeps git from packing anew.
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 struct Packed {
@@ -105,4 +154,21 @@ fn head(kind: ObjectType, size: usize) -> Vec<u8> {
     }
     head.push(byte);
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::Oid;
+
+    use super::*;
+
+    #[test]
+    fn very_many_bytes_make_several_packs_and_a_large_object_one_of_its_own() {
+        let object = |size: &usize| Object { id: Oid::ZERO_SHA1, kind: ObjectType::Blob, data: vec![0; *size] };
+        let sizes = [3, 4, 3, 20, 1, 9, 1];
+        let parts = in_parts(sizes.iter().map(object).collect(), 10);
+        let parts: Vec<Vec<usize>> =
+            parts.iter().map(|part| part.iter().map(|object| object.data.len()).collect()).collect();
+        assert_eq!(parts, [vec![3, 4, 3], vec![20], vec![1, 9], vec![1]]);
+    }
 }

@@ -58,6 +58,12 @@ impl Store {
     }
 
     pub(super) fn recover_locked(&self, lock: &Lock) -> Result<Option<Recovered>, StoreError> {
+        let recovered = self.settle_what_is_left(lock)?;
+        pack::release_kept(&self.git()?.common_dir.join("objects"));
+        Ok(recovered)
+    }
+
+    fn settle_what_is_left(&self, lock: &Lock) -> Result<Option<Recovered>, StoreError> {
         if let Some(killed) = lock.killed()
             && !self.remove_unfinished_objects(killed)?
         {

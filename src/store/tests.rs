@@ -110,24 +110,6 @@ fn many_files_are_changed_made_and_removed_in_one_commit() {
     );
 }
 
-#[test]
-fn many_large_files_make_no_pack() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store(folder.path());
-    let change = |number: usize| {
-        let content = format!("{number}").repeat(200_000).into_bytes();
-        FileChange { path: format!("secrets/{number}").parse().unwrap(), seen: None, content: Some(content) }
-    };
-    let batch = Batch { changes: (100..170).map(change).collect(), ..batch(None, "", Mode::Commit) };
-    store.begin("test").unwrap().apply(batch).unwrap();
-    let run = |arguments: &[&str]| {
-        std::process::Command::new("git").args(arguments).current_dir(folder.path()).output().unwrap()
-    };
-    assert!(run(&["fsck", "--strict"]).status.success());
-    let counts = String::from_utf8(run(&["count-objects", "-v"]).stdout).unwrap();
-    assert!(counts.contains("count: 74\n") && counts.contains("packs: 0\n"), "{counts}");
-}
-
 /// Of lengths from a few bytes to some thousands.
 fn content_of(number: usize, text: &str) -> String {
     format!("{text} {number}").repeat(1 + number * number % 700)

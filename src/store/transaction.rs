@@ -5,13 +5,12 @@
 //! files, the index, and last the branch.
 
 use std::cell::{OnceCell, RefCell};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, FileChange, Mode, Person};
-use super::durable::{Flushing, Shared, Unflushed};
+use super::durable::{Flushing, Objects, Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
 use super::index::{IndexAhead, NewIndex};
 use super::journal::{Journal, JournalChange};
@@ -231,7 +230,7 @@ impl<'a> Transaction<'a> {
             Err(error) => return Err(self.abandon(journal, error)?),
         };
         // What a `git gc` took away or packed meanwhile is written again: no branch must name what is not there.
-        let there = objects.iter().all(|path| path.symlink_metadata().is_ok());
+        let there = objects.files.iter().all(|path| path.symlink_metadata().is_ok());
         let decided = if there { store.decide(journal) } else { Ok(false) };
         let decided = match decided {
             // An error behind the mark changes nothing about it.
@@ -243,7 +242,12 @@ impl<'a> Transaction<'a> {
             return store.release(journal).map(|()| false);
         }
         if let Err(error) = store.complete(journal, &journal.numbered(), Some(index)) {
-            store.settle(journal).map_err(|_| StoreError::Unfinished { source: Box::new(error) })?;
+            return match store.settle(journal) {
+                Ok(true) => Ok(true),
+                // Somebody took the commit away.
+                Ok(false) => Err(error),
+                Err(_) => Err(StoreError::Unfinished { source: Box::new(error) }),
+            };
         }
         Ok(true)
     }
@@ -265,7 +269,7 @@ impl<'a> Transaction<'a> {
         journal: &Journal,
         batch: &Batch,
         objects: Flushing,
-    ) -> Result<(NewIndex, Vec<PathBuf>), StoreError> {
+    ) -> Result<(NewIndex, Objects), StoreError> {
         let store = self.store;
         let mut unflushed = Unflushed::default();
         journal.save(store.git()?, &mut unflushed)?;

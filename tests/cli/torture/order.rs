@@ -27,7 +27,7 @@ fn cut_off(world: &World, place: &str) -> World {
         let copy = world.copy();
         let at = of(&update(&world.copy(), 0, Act::Watch), place);
         let points = update(&copy, at, Act::Kill);
-        // Two objects in one folder take fewer calls.
+        // Chance may have moved the points.
         if points.last().is_some_and(|point| puts(point, place)) {
             copy.sh("rm .git/index.lock .git/HEAD.lock .git/refs/heads/main.lock");
             return copy;
@@ -70,4 +70,24 @@ fn a_branch_that_was_left_over_a_broken_lock_gets_its_commit() {
         assert!(!world.project.join(".git/refs/heads/main.lock").exists());
         assert_eq!(world.git(&["reflog", "-1", "--format=%H", "main"]), world.git(&["rev-parse", "main"]));
     }
+}
+
+#[test]
+fn a_repack_leaves_what_no_branch_names_yet() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let values: String = (0..40).map(|number| format!("S{number}=value {number}\n")).collect();
+    let import = |world: &World, at: usize, act: Act| {
+        let mut command = world.command("vsecure");
+        command.args(["import", "-", "--format", "dotenv", "--env", "production"]);
+        trace(&command, values.as_bytes(), at, act).points
+    };
+    let branch = PLACES[1];
+    let at = of(&import(&world.copy(), 0, Act::Watch), branch);
+    assert!(import(&world, at, Act::Kill).last().is_some_and(|point| puts(point, branch)));
+    world.git(&["repack", "-adq"]);
+    assert_eq!(world.get("S7"), "value 7");
+    assert_eq!(world.git(&["log", "--format=%s", "-1"]), "Import 40 secrets\n");
+    world.git(&["fsck", "--strict", "--no-dangling"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    world.sh("test -z \"$(find .git -name '*.keep')\"");
 }

@@ -385,7 +385,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
         }
         let known = ["clone-id", "lock", "audit"].contains(&name.as_str())
             || ["history-", "list-", "rotation-"].iter().any(|start| name.starts_with(start));
-        let odd = name.ends_with(".lock")
+        let odd = [".lock", ".keep"].iter().any(|end| name.ends_with(end))
             || [".vsecure-", ".tmp", "tmp_", "streamed_"].iter().any(|start| name.starts_with(start))
             || folder.ends_with(".git/vsecure") && !known
             || folder.ends_with("home/runtime");
