@@ -40,6 +40,13 @@ pub(super) struct Objects {
     keeps: Vec<TempPath>,
 }
 
+impl Objects {
+    /// Lets go of packs, once they are named.
+    pub(super) fn release(self) -> io::Result<()> {
+        self.keeps.into_iter().try_for_each(TempPath::close)
+    }
+}
+
 impl Unflushed {
     /// Adds an open file or folder; of `path`, for errors.
     pub(super) fn add(&mut self, path: &Path, file: File) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Very many new objects at once, as one pack: making files is what takes time.
 
-use std::fs::{self, Metadata, OpenOptions, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use flate2::{Compression, Crc};
 use git2::ObjectType;
 use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::StoreError;
 use super::durable::Unflushed;
@@ -56,12 +56,11 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     let Packed { pack, index } = packed(&objects).map_err(failed)?;
     let name: String = pack.iter().rev().take(HASH).rev().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(&folder).map_err(failed)?;
+    let mut kept = aside(&folder)?;
+    kept.write_all(KEEP).map_err(failed)?;
     let keep = folder.join(format!("pack-{name}.keep"));
-    match OpenOptions::new().write(true).create_new(true).open(&keep) {
-        Ok(mut file) => {
-            let written = file.write_all(KEEP).and_then(|()| TempPath::try_from_path(keep));
-            unflushed.keep(written.map_err(failed)?);
-        }
+    match kept.persist_noclobber(&keep).map_err(|error| error.error) {
+        Ok(_) => unflushed.keep(TempPath::try_from_path(keep).map_err(failed)?),
         // Somebody else keeps it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error)),
@@ -69,15 +68,18 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     // A pack is found by its index.
     for (ending, content) in [("pack", pack), ("idx", index)] {
         let path = folder.join(format!("pack-{name}.{ending}"));
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(&folder)
-            .map_err(failed)?;
+        let mut file = aside(&folder)?;
         file.write_all(&content).map_err(failed)?;
         unflushed.add_objects(&path, file.persist(&path).map_err(|error| failed(error.error))?)?;
     }
     unflushed.add_folder(&folder)
+}
+
+/// A file that is still being written.
+fn aside(folder: &Path) -> Result<NamedTempFile, StoreError> {
+    let mut builder = tempfile::Builder::new();
+    let made = builder.prefix(UNFINISHED).permissions(Permissions::from_mode(MODE)).tempfile_in(folder);
+    made.map_err(|error| StoreError::io(folder, error))
 }
 
 /// With the store's lock held: lets go of packs that a killed command kept.

@@ -173,10 +173,18 @@ impl<'a> Transaction<'a> {
         let mut made = Made::default();
         let blobs = Store::make_blobs(&self.files(batch)?, &mut made)?;
         // What is only staged is decided as soon as its journal is in force.
-        store.unwritten(made)?.flush()?;
+        let objects = store.unwritten(made)?.flush()?;
         let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
-        self.carry_out(&journal, batch, Unflushed::default().start())?;
-        Ok(Applied { commit: None, branch: None })
+        let done = self.carry_out(&journal, batch, Unflushed::default().start());
+        self.let_go(objects);
+        done.map(|_| Applied { commit: None, branch: None })
+    }
+
+    /// Lets go of the packs of `objects`, which have been named or are not needed.
+    fn let_go(&self, objects: Objects) {
+        if objects.release().is_err() {
+            self.lock.leave_to_next();
+        }
     }
 
     /// The branch may have moved since the plan, as long as our files did not change on it.
@@ -224,11 +232,18 @@ impl<'a> Transaction<'a> {
     /// Takes git's locks, lays everything ready, decides, completes. `Ok(false)` when somebody else had moved the branch. Nothing was
     /// changed then, nor with any error but [`StoreError::Unfinished`].
     fn carry_out(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<bool, StoreError> {
-        let store = self.store;
         let (index, objects) = match self.lay_ready(journal, batch, objects) {
             Ok(ready) => ready,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
+        let done = self.decide(journal, index, &objects);
+        self.let_go(objects);
+        done
+    }
+
+    /// With everything laid ready: as [`Transaction::carry_out`].
+    fn decide(&self, journal: &Journal, index: NewIndex, objects: &Objects) -> Result<bool, StoreError> {
+        let store = self.store;
         // What a `git gc` took away or packed meanwhile is written again: no branch must name what is not there.
         let there = objects.files.iter().all(|path| path.symlink_metadata().is_ok());
         let decided = if there { store.decide(journal) } else { Ok(false) };
