@@ -12,11 +12,6 @@ mod writers;
 use crate::report;
 use scenario::Scenario;
 
-/// A scenario with more points is one of many secrets, and each of its runs takes long.
-const VERY_MANY: usize = 1000;
-/// How many of those points, or so, the short form tries.
-const MOST_OF_MANY: usize = 9;
-
 /// How much is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
@@ -60,7 +55,6 @@ impl Extent {
             Self::Replay(_, at) => vec![*at],
             // Odd, so that each kind of follow-up and each error meets each kind of call.
             Self::Short if scenario == "update" => (1..=count).collect(),
-            Self::Short if count > VERY_MANY => (1..=count).step_by((count / MOST_OF_MANY) | 1).collect(),
             Self::Short => (1..=count).step_by(7).collect(),
         }
     }
