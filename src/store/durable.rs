@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -119,21 +120,14 @@ impl Unflushed {
             (self.systems.into_values().collect(), sync_system)
         };
         let wanted = (self.loose.len() + files.len()).saturating_sub(1).min(THREADS);
-        let work = Arc::new(Work { loose: self.loose, files, sync, next: AtomicUsize::new(0) });
-        let helper = |_| {
+        let work = Arc::new(Work { loose: self.loose, files, sync, next: AtomicUsize::new(wanted) });
+        let helper = |first| {
             let work = Arc::clone(&work);
-            let first = work.next();
             // Where no thread is to be had, the others do it all.
-            thread::Builder::new().spawn(move || work.go_on(first)).map_err(|_| first)
+            thread::Builder::new().spawn(move || work.go_on(first)).ok()
         };
-        let (mut helpers, mut left): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
-        for helper in (0..wanted).map(helper) {
-            match helper {
-                Ok(helper) => helpers.push(helper),
-                Err(first) => left.push(first),
-            }
-        }
-        Flushing { work, helpers, left, objects: self.objects }
+        let helpers: Vec<_> = (0..wanted).map_while(helper).collect();
+        Flushing { left: helpers.len()..wanted, work, helpers, objects: self.objects }
     }
 }
 
@@ -200,7 +194,7 @@ pub(super) struct Flushing {
     work: Arc<Work>,
     helpers: Vec<JoinHandle<Result<(), StoreError>>>,
     /// What threads would have begun with that were not to be had.
-    left: Vec<usize>,
+    left: Range<usize>,
     objects: Objects,
 }
 
@@ -258,7 +252,7 @@ impl Flushing {
 
     /// Helps until all of it is done.
     fn finish(&mut self) -> Result<(), StoreError> {
-        let left = std::mem::take(&mut self.left).into_iter().try_for_each(|number| self.work.step(number).map(drop));
+        let left = self.left.by_ref().try_for_each(|number| self.work.step(number).map(drop));
         let mine = left.and_then(|()| self.work.go_on(self.work.next()));
         let join = |helper: JoinHandle<_>| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         self.helpers.drain(..).map(join).fold(mine, Result::and)

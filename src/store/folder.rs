@@ -18,6 +18,9 @@ use super::{StoreError, StorePath};
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
+/// How a file is opened that may be a link, which is not followed, or something that could make us wait for ever.
+pub(super) const PLAIN: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
 /// An open folder of a store.
 pub(super) struct Folder {
     /// Where it is, for messages.
@@ -108,8 +111,7 @@ impl Folder {
     /// As [`Folder::read`], with the file itself.
     fn read_open(&self, name: &str, max: u64, path: &str) -> Result<Option<(Vec<u8>, File)>, StoreError> {
         let not_plain = || StoreError::NotPlain { path: path.to_owned() };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(&self.open, name, flags, Mode::empty()) {
+        let file = match rustix::fs::openat(&self.open, name, PLAIN, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NXIO) => return Err(not_plain()),
@@ -153,9 +155,8 @@ impl Folder {
     /// Renames the file `from` over `to`: what the file system says of it then, unless somebody may have written into it already. A
     /// renaming changes the one time, a writing both.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<Option<Metadata>, StoreError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file =
-            rustix::fs::openat(&self.open, from, flags, Mode::empty()).map_err(|error| self.failed(from, error))?;
+            rustix::fs::openat(&self.open, from, PLAIN, Mode::empty()).map_err(|error| self.failed(from, error))?;
         rustix::fs::renameat(&self.open, from, &self.open, to).map_err(|error| self.failed(to, error))?;
         let there = File::from(file).metadata().map_err(|error| StoreError::io(&self.place.join(to), error))?;
         let (modified, changed) = ((there.mtime(), there.mtime_nsec()), (there.ctime(), there.ctime_nsec()));

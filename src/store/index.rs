@@ -11,11 +11,11 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use git2::{ObjectType, Oid};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use super::durable::Shared;
-use super::folder::{ByFolder, Folder};
+use super::folder::{ByFolder, Folder, PLAIN};
 use super::index_file::{Changed, Entry, Found, IndexFile};
 use super::journal::{Journal, JournalChange};
 use super::lock;
@@ -93,7 +93,7 @@ impl Store {
         journal: &Journal,
         changes: &[(usize, &JournalChange)],
         NewIndex { mut file, aside, old }: NewIndex,
-        put: &HashMap<usize, Option<fs::Metadata>>,
+        put: &HashMap<usize, fs::Metadata>,
         gathered: &Shared,
     ) -> Result<(), StoreError> {
         let git = self.git()?;
@@ -130,14 +130,14 @@ impl Store {
         &self,
         file: &mut Changed,
         changes: &[(usize, &JournalChange)],
-        put: &HashMap<usize, Option<fs::Metadata>>,
+        put: &HashMap<usize, fs::Metadata>,
     ) -> Result<(), StoreError> {
         let mut set = Vec::new();
         for (number, change) in changes {
             let path = change.path()?;
             let full = self.in_index(&path)?;
             let Some(blob) = change.new_blob().filter(|_| file.has_set(&full)) else { continue };
-            if let Some(there) = put.get(number).and_then(Option::as_ref) {
+            if let Some(there) = put.get(number) {
                 file.stamp(&full, &entry(blob, Some(there)));
             } else {
                 set.push((path.clone(), (self.absolute(&path), full, blob)));
@@ -201,8 +201,7 @@ fn read(real: &Path) -> Result<Index, StoreError> {
     let failed = |error| StoreError::io(real, error);
     // Git would follow a link, and lock what it leads to; anything else could make us wait for ever.
     let not_plain = "it is no plain file";
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let mut open = match rustix::fs::open(real, flags, Mode::empty()) {
+    let mut open = match rustix::fs::open(real, PLAIN, Mode::empty()) {
         Ok(open) => File::from(open),
         Err(Errno::NOENT) => return Ok(Index { file: IndexFile::empty(), there: None }),
         Err(Errno::LOOP | Errno::NXIO) => return Err(refused(not_plain)),

@@ -496,7 +496,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// What is before the first `end`, and what is after it.
-fn cut(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn cut(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|byte| *byte == end)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }

@@ -5,10 +5,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Reference};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
 use super::durable::Unflushed;
+use super::folder::PLAIN;
 use super::locate::GitPlace;
 use super::lock;
 use super::refs::Head;
@@ -53,8 +54,7 @@ fn oid(text: Option<&String>) -> Option<Oid> {
 /// What is in the file at `place`; none where there is none. No link is followed, and nothing is waited for.
 fn read_plain(place: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let damaged = || StoreError::Damaged { path: place.to_owned() };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(place, flags, Mode::empty()).map_err(io::Error::from) {
+    let file = match rustix::fs::open(place, PLAIN, Mode::empty()).map_err(io::Error::from) {
         Ok(file) => File::from(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(_) if place.is_symlink() => return Err(damaged()),

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use tempfile::TempPath;
+use git2::Oid;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::StoreError;
 use super::durable::Unflushed;
@@ -32,11 +33,9 @@ pub(super) struct Loose {
 impl Loose {
     /// In the folder `objects`, where its own folder is made, and still to be flushed.
     pub(super) fn new(objects: &Path, object: Object) -> Result<Self, StoreError> {
-        let name = object.id.to_string();
-        let (start, rest) = name.split_at(2);
-        let folder = objects.join(start);
+        let (folder, path) = place(objects, object.id);
         make_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
-        Ok(Self { path: folder.join(rest), object, aside: OnceLock::new() })
+        Ok(Self { path, object, aside: OnceLock::new() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -76,16 +75,12 @@ impl Loose {
         packed.write_all(format!("{} {}\0", kind.str(), data.len()).as_bytes())?;
         packed.write_all(data)?;
         let folder = self.path.parent().unwrap_or(&self.path);
-        let make = || {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(UNFINISHED).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)
-        };
-        let mut file = match make() {
+        let mut file = match aside(folder, UNFINISHED) {
             // `git gc` removes empty folders.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_folder(folder)?;
                 folder.parent().map_or(Ok(()), |all| File::open(all)?.sync_all())?;
-                make()?
+                aside(folder, UNFINISHED)?
             }
             made => made?,
         };
@@ -115,6 +110,20 @@ impl Loose {
     }
 }
 
+/// The folder of an object among `objects`, and its file there.
+pub(super) fn place(objects: &Path, id: Oid) -> (PathBuf, PathBuf) {
+    let name = id.to_string();
+    let (start, rest) = name.split_at(2);
+    let folder = objects.join(start);
+    let path = folder.join(rest);
+    (folder, path)
+}
+
+/// A file in `folder` for objects that are still being written; its name begins with `unfinished`.
+pub(super) fn aside(folder: &Path, unfinished: &str) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(unfinished).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)
+}
+
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -124,7 +133,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use git2::{ObjectType, Oid};
+    use git2::ObjectType;
 
     use super::*;
 

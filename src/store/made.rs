@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use git2::{ObjectType, Odb, Oid, Signature};
 
 use super::StoreError;
+use super::index_file::cut;
 
 const FILE: &[u8] = b"100644";
 const FOLDER: &[u8] = b"40000";
@@ -162,11 +163,6 @@ fn entries(mut rest: &[u8]) -> Option<Vec<Entry<'_>>> {
         rest = after;
     }
     Some(entries)
-}
-
-fn cut(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == end)?;
-    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 
 #[cfg(test)]

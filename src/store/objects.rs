@@ -9,7 +9,7 @@ use git2::{ConfigLevel, ObjectType, Oid, Repository, Signature, Time};
 
 use super::batch::Person;
 use super::durable::{MANY, Unflushed};
-use super::loose::Loose;
+use super::loose::{self, Loose};
 use super::made::{self, Made};
 use super::{Store, StoreError, pack};
 
@@ -153,10 +153,7 @@ impl Store {
     /// Gathers an object that git wrote. One that is not loose is packed already.
     fn gather_written(&self, object: Oid, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         let all = self.git()?.common_dir.join("objects");
-        let name = object.to_string();
-        let (start, rest) = name.split_at(2);
-        let folder = all.join(start);
-        let path = folder.join(rest);
+        let (folder, path) = loose::place(&all, object);
         match File::open(&path) {
             Ok(file) => {
                 unflushed.add_objects(&path, file)?;

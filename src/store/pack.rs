@@ -1,28 +1,25 @@
 //! Very many new objects at once, as one pack: making files is what takes time.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
-use git2::ObjectType;
+use git2::{ObjectType, Oid};
 use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use super::StoreError;
 use super::durable::Unflushed;
+use super::loose;
 use super::made::Object;
 
 /// How the names of files begin that are still being written. A `git gc --prune=now` would take away what begins with `tmp_`.
 pub(super) const UNFINISHED: &str = ".vsecure-pack-";
 /// What is in the file by which a pack that no branch names yet is kept from `git repack -ad`.
 const KEEP: &[u8] = b"vsecure: until a branch names it\n";
-/// Packs don't change.
-const MODE: u32 = 0o444;
-const HASH: usize = 20;
 /// How many bytes of objects make one pack: it is put together in memory, and its offsets must have less than 32 bits.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
@@ -53,10 +50,9 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     objects.sort_unstable_by_key(|object| object.id);
     let folder = place.join("pack");
     let failed = |error| StoreError::io(&folder, error);
-    let Packed { pack, index } = packed(&objects).map_err(failed)?;
-    let name: String = pack.iter().rev().take(HASH).rev().map(|byte| format!("{byte:02x}")).collect();
+    let Packed { name, pack, index } = packed(&objects).map_err(failed)?;
     fs::create_dir_all(&folder).map_err(failed)?;
-    let mut kept = aside(&folder)?;
+    let mut kept = loose::aside(&folder, UNFINISHED).map_err(failed)?;
     kept.write_all(KEEP).map_err(failed)?;
     let keep = folder.join(format!("pack-{name}.keep"));
     match kept.persist_noclobber(&keep).map_err(|error| error.error) {
@@ -68,18 +64,11 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     // A pack is found by its index.
     for (ending, content) in [("pack", pack), ("idx", index)] {
         let path = folder.join(format!("pack-{name}.{ending}"));
-        let mut file = aside(&folder)?;
+        let mut file = loose::aside(&folder, UNFINISHED).map_err(failed)?;
         file.write_all(&content).map_err(failed)?;
         unflushed.add_objects(&path, file.persist(&path).map_err(|error| failed(error.error))?)?;
     }
     unflushed.add_folder(&folder)
-}
-
-/// A file that is still being written.
-fn aside(folder: &Path) -> Result<NamedTempFile, StoreError> {
-    let mut builder = tempfile::Builder::new();
-    let made = builder.prefix(UNFINISHED).permissions(Permissions::from_mode(MODE)).tempfile_in(folder);
-    made.map_err(|error| StoreError::io(folder, error))
 }
 
 /// With the store's lock held: lets go of packs that a killed command kept.
@@ -98,6 +87,7 @@ pub(super) fn release_kept(place: &Path) {
 }
 
 struct Packed {
+    name: Oid,
     pack: Vec<u8>,
     index: Vec<u8>,
 }
@@ -137,7 +127,8 @@ fn packed(objects: &[Object]) -> io::Result<Packed> {
     index.extend(hash);
     let sum = Sha1::digest(&index);
     index.extend(sum);
-    Ok(Packed { pack, index })
+    let name = Oid::from_bytes(&hash).map_err(io::Error::other)?;
+    Ok(Packed { name, pack, index })
 }
 
 /// Type and size: four bits of the size in the first byte, seven in each that follows, the lowest first.
@@ -160,8 +151,6 @@ fn head(kind: ObjectType, size: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use git2::Oid;
-
     use super::*;
 
     #[test]

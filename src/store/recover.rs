@@ -196,12 +196,14 @@ impl Store {
         let (root, unflushed) = (&self.root, Shared::default());
         let put = files.map(|path, files| {
             let folder = Folder::make(root, path)?;
-            let mut put = Vec::new();
+            let (mut changed, mut put) = (false, Vec::new());
             for (path, (number, change)) in files {
-                let there = bring(&folder, path, change, &journal.temporary(*number), &unflushed)?;
-                put.extend(there.map(|there| (*number, there)));
+                if let Some(there) = bring(&folder, path, change, &journal.temporary(*number), &unflushed)? {
+                    changed = true;
+                    put.extend(there.map(|there| (*number, there)));
+                }
             }
-            if !put.is_empty() {
+            if changed {
                 folder.gather(&unflushed)?;
             }
             Ok(put)

@@ -53,24 +53,30 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoRepository`], [`StoreError::Locked`], or what keeps the repository from being written.
     pub fn begin(&self, purpose: &str) -> Result<Transaction<'_>, StoreError> {
-        let git = self.git()?;
-        // A repository that can't be used at all is refused before a file of ours is made in it.
-        self.repository()?;
-        let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
-        let recovered = self.recover_locked(&lock)?;
+        let (lock, recovered) = self.hold(purpose)?;
         let index = RefCell::new(Some(self.read_index_ahead()?));
         Ok(Transaction { store: self, base: self.head()?, base_tree: OnceCell::new(), recovered, lock, index })
     }
 }
 
 impl Store {
+    fn hold(&self, purpose: &str) -> Result<(Lock, Option<Recovered>), StoreError> {
+        let git = self.git()?;
+        // A repository that can't be used at all is refused before a file of ours is made in it.
+        self.repository()?;
+        let lock = lock::acquire(git, self.options.lock_timeout, purpose)?;
+        let recovered = self.recover_locked(&lock)?;
+        Ok((lock, recovered))
+    }
+
     /// That a commit could be made now: the lock can be taken, and git knows who commits.
     ///
     /// # Errors
     /// As for [`Store::begin`], and [`StoreError::NoGitUser`].
     pub fn demand_writable(&self, author: Option<&Person>, committer: Option<&Person>) -> Result<(), StoreError> {
-        let transaction = self.begin("look")?;
-        transaction.store.persons(author, committer).map(drop)
+        let _held = self.hold("look")?;
+        self.head()?;
+        self.persons(author, committer).map(drop)
     }
 }
 
@@ -236,13 +242,13 @@ impl<'a> Transaction<'a> {
             Ok(ready) => ready,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
-        let done = self.decide(journal, index, &objects);
+        let done = self.decide_and_complete(journal, index, &objects);
         self.let_go(objects);
         done
     }
 
     /// With everything laid ready: as [`Transaction::carry_out`].
-    fn decide(&self, journal: &Journal, index: NewIndex, objects: &Objects) -> Result<bool, StoreError> {
+    fn decide_and_complete(&self, journal: &Journal, index: NewIndex, objects: &Objects) -> Result<bool, StoreError> {
         let store = self.store;
         // What a `git gc` took away or packed meanwhile is written again: no branch must name what is not there.
         let there = objects.files.iter().all(|path| path.symlink_metadata().is_ok());
