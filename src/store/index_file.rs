@@ -472,7 +472,7 @@ impl Changed {
 }
 
 impl Found<'_> {
-    /// What [`IndexFile::forget_size`] takes.
+    /// What [`Changed::forget_size`] takes.
     pub(super) const fn place(&self) -> usize {
         self.at
     }
