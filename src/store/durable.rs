@@ -2,24 +2,24 @@
 //! than one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use tempfile::TempPath;
 
 use super::StoreError;
+use super::crew::{Crew, THREADS};
 use super::loose::Loose;
 
 /// How many files are many: worth threads, a pack, and one flush of the whole file system, which also waits for what others write.
 pub(super) const MANY: usize = 64;
-/// How many are flushed at a time.
-const THREADS: usize = 4;
 /// How many files without names one thread closes.
 const CLOSED_TOGETHER: usize = 8;
 
@@ -27,7 +27,7 @@ const CLOSED_TOGETHER: usize = 8;
 #[derive(Default)]
 pub(super) struct Unflushed {
     files: Vec<(PathBuf, File)>,
-    /// Objects that are to be written first.
+    /// Objects that are to get their names once they are flushed.
     loose: Vec<Loose>,
     /// Of very many, one of each file system.
     systems: BTreeMap<u64, (PathBuf, File)>,
@@ -42,6 +42,11 @@ pub(super) struct Objects {
 }
 
 impl Objects {
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.keeps.extend(other.keeps);
+    }
+
     /// Lets go of packs, once they are named.
     pub(super) fn release(self) -> io::Result<()> {
         self.keeps.into_iter().try_for_each(TempPath::close)
@@ -60,8 +65,8 @@ impl Unflushed {
         }
         if cfg!(not(target_os = "linux")) {
             // Other systems have no flush of a file system that waits and tells of errors.
-            let files = std::mem::take(&mut self.files);
-            return Self { files, ..Self::default() }.flush().map(drop);
+            let mut files = std::mem::take(&mut self.files).into_iter();
+            return files.try_for_each(|(path, file)| file.sync_all().map_err(|error| StoreError::io(&path, error)));
         }
         for (path, file) in self.files.drain(..) {
             let system = file.metadata().map_err(|error| StoreError::io(&path, error))?.dev();
@@ -76,10 +81,11 @@ impl Unflushed {
         self.add(path, file)
     }
 
-    /// Adds an object of git that is still to be written.
-    pub(super) fn add_loose(&mut self, object: Loose) {
-        self.miss_objects(object.path());
+    /// Adds an object of git, with its file.
+    pub(super) fn add_loose(&mut self, (object, file): (Loose, File)) -> Result<(), StoreError> {
+        self.add_objects(object.path(), file)?;
         self.loose.push(object);
+        Ok(())
     }
 
     /// Of a file that holds objects of git, and is flushed already or was taken away.
@@ -89,8 +95,15 @@ impl Unflushed {
 
     /// Takes objects that are on the disk.
     pub(super) fn take_objects(&mut self, objects: Objects) {
-        self.objects.files.extend(objects.files);
-        self.objects.keeps.extend(objects.keeps);
+        self.objects.absorb(objects);
+    }
+
+    /// Takes what is in `other`.
+    pub(super) fn absorb(&mut self, other: Self) -> Result<(), StoreError> {
+        self.loose.extend(other.loose);
+        self.objects.absorb(other.objects);
+        self.systems.extend(other.systems);
+        other.files.into_iter().try_for_each(|(path, file)| self.add(&path, file))
     }
 
     /// Takes the file by which a pack is kept.
@@ -105,37 +118,39 @@ impl Unflushed {
     }
 
     /// Waits until everything is on the disk. The files that hold objects of git.
-    pub(super) fn flush(self) -> Result<Objects, StoreError> {
+    pub(super) fn flush(self, crew: &Crew) -> Result<Objects, StoreError> {
         let mut folders = Self::default();
-        let objects = self.start().wait()?.place(&mut folders)?;
-        folders.start().wait()?;
+        let objects = self.start(crew).wait()?.place(&mut folders)?;
+        folders.start(crew).wait()?;
         Ok(objects)
     }
 
     /// Begins to bring everything to the disk.
-    pub(super) fn start(self) -> Flushing {
+    pub(super) fn start(self, crew: &Crew) -> Flushing {
         let (files, sync): (Vec<_>, fn(&File) -> io::Result<()>) = if self.systems.is_empty() {
             (self.files, File::sync_all)
         } else {
             (self.systems.into_values().collect(), sync_system)
         };
-        let wanted = (self.loose.len() + files.len()).saturating_sub(1).min(THREADS);
-        let work = Arc::new(Work { loose: self.loose, files, sync, next: AtomicUsize::new(wanted) });
-        let helper = |first| {
-            let work = Arc::clone(&work);
-            // Where no thread is to be had, the others do it all.
-            thread::Builder::new().spawn(move || work.go_on(first)).ok()
+        let helpers = files.len().min(THREADS - 1);
+        // Each begins with one of its own, whenever it comes to it, so that the order does not depend on that.
+        let progress = Progress { begun: helpers, ..Progress::default() };
+        let work = Arc::new(Work { files, sync, progress: Mutex::new(progress), ended: Condvar::new() });
+        let begins = |first: &usize| {
+            let (work, first) = (Arc::clone(&work), *first);
+            crew.offer(move || work.go_on(Some(first)))
         };
-        let helpers: Vec<_> = (0..wanted).map_while(helper).collect();
-        Flushing { left: helpers.len()..wanted, work, helpers, objects: self.objects }
+        // Where no thread is to be had, whoever waits does it all.
+        let begun = (0..helpers).take_while(begins).count();
+        Flushing { left: begun..helpers, work, loose: self.loose, objects: self.objects }
     }
 }
 
 /// What several threads gather.
-#[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Shared<'a> {
     unflushed: Mutex<Unflushed>,
     nameless: Mutex<Nameless>,
+    crew: &'a Crew,
 }
 
 /// Open files that have lost their names. With the last of it a file's space is given back, for which a file system may wait for the disk
@@ -143,12 +158,13 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Nameless {
     files: Vec<File>,
-    closing: VecDeque<JoinHandle<()>>,
+    /// One for each thread that is to close some: when it has, its end is gone.
+    closing: VecDeque<Receiver<Infallible>>,
 }
 
-impl Shared {
-    pub(super) fn new(unflushed: Unflushed) -> Self {
-        Self { unflushed: Mutex::new(unflushed), ..Self::default() }
+impl<'a> Shared<'a> {
+    pub(super) fn new(unflushed: Unflushed, crew: &'a Crew) -> Self {
+        Self { unflushed: Mutex::new(unflushed), nameless: Mutex::default(), crew }
     }
 
     /// As [`Unflushed::add`].
@@ -161,30 +177,46 @@ impl Shared {
         let mut nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
         nameless.files.push(file);
         if nameless.files.len() >= CLOSED_TOGETHER {
-            nameless.close();
+            nameless.close(self.crew);
         }
     }
 
-    /// Begins to close what was taken.
-    pub(super) fn begin_closing(&self) {
-        self.nameless.lock().unwrap_or_else(PoisonError::into_inner).close();
+    /// Begins to bring to the disk what was gathered up to now.
+    pub(super) fn start(&self) -> Flushing {
+        let flushing =
+            std::mem::take(&mut *self.unflushed.lock().unwrap_or_else(PoisonError::into_inner)).start(self.crew);
+        // Whoever has other work to do keeps its processor for a while, where the threads may wait.
+        thread::yield_now();
+        flushing
+    }
+
+    /// Waits until all of it is on the disk, and closes what was taken meanwhile.
+    pub(super) fn flush(self) -> Result<(), StoreError> {
+        let unflushed = self.unflushed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let flushing = unflushed.start(self.crew);
+        self.nameless.into_inner().unwrap_or_else(PoisonError::into_inner).close(self.crew);
+        flushing.wait().map(drop)
     }
 
     pub(super) fn into_unflushed(self) -> Unflushed {
-        self.begin_closing();
         self.unflushed.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Nameless {
-    fn close(&mut self) {
+    fn close(&mut self, crew: &Crew) {
         let files = std::mem::take(&mut self.files);
-        // There is a limit to the number of open files. A thread that panicked has closed its files too.
-        if let Some(oldest) = (self.closing.len() >= THREADS).then(|| self.closing.pop_front()).flatten() {
-            let _ = oldest.join();
+        if files.is_empty() {
+            return;
         }
-        // Where no thread is to be had, they are closed here.
-        self.closing.extend(thread::Builder::new().spawn(move || drop(files)));
+        // There is a limit to the number of open files.
+        if let Some(oldest) = (self.closing.len() >= THREADS).then(|| self.closing.pop_front()).flatten() {
+            let _ = oldest.recv();
+        }
+        let (open, closed) = mpsc::channel();
+        // Where there is no thread, they are closed here.
+        crew.offer(move || drop((files, open)));
+        self.closing.push_back(closed);
     }
 }
 
@@ -192,9 +224,9 @@ impl Nameless {
 #[must_use]
 pub(super) struct Flushing {
     work: Arc<Work>,
-    helpers: Vec<JoinHandle<Result<(), StoreError>>>,
     /// What threads would have begun with that were not to be had.
     left: Range<usize>,
+    loose: Vec<Loose>,
     objects: Objects,
 }
 
@@ -205,61 +237,95 @@ pub(super) struct Flushed {
 }
 
 struct Work {
-    loose: Vec<Loose>,
     files: Vec<(PathBuf, File)>,
     sync: fn(&File) -> io::Result<()>,
-    next: AtomicUsize,
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// How many have been begun with.
+    begun: usize,
+    /// How many of these have come to an end.
+    ended: usize,
+    /// One has failed: nothing is begun with any more.
+    stopped: bool,
+    failed: Option<StoreError>,
+}
+
+/// One that has been begun with: it ends when this is let go of.
+struct Step<'a> {
+    work: &'a Work,
+    done: Result<(), StoreError>,
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        let mut progress = self.work.progress();
+        progress.ended += 1;
+        if let Err(error) = std::mem::replace(&mut self.done, Ok(())) {
+            progress.stopped = true;
+            progress.failed.get_or_insert(error);
+        }
+        self.work.ended.notify_all();
+    }
 }
 
 impl Work {
-    /// The number of what nobody has begun with.
-    fn next(&self) -> usize {
-        self.next.fetch_add(1, Ordering::Relaxed)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what has the number `first`, then one after the other, until none is left that nobody has begun with, or one fails.
-    fn go_on(&self, first: usize) -> Result<(), StoreError> {
-        let mut done = self.step(first);
-        while let Ok(true) = done {
-            done = self.step(self.next());
+    /// The next one that nobody has begun with, unless one has failed.
+    fn next(&self) -> Option<usize> {
+        let mut progress = self.progress();
+        let number = progress.begun;
+        if number >= self.files.len() || progress.stopped {
+            return None;
         }
-        if done.is_err() {
-            self.next.store(self.loose.len() + self.files.len(), Ordering::Relaxed);
-        }
-        done.map(drop)
+        progress.begun += 1;
+        Some(number)
     }
 
-    /// Does what has the number `number`; whether there is such.
-    fn step(&self, number: usize) -> Result<bool, StoreError> {
-        if let Some(object) = self.loose.get(number) {
-            return object.write().map(|()| true);
+    /// Does what has the number `first`, if any, then one after the other, until none is left that nobody has begun with.
+    fn go_on(&self, mut first: Option<usize>) {
+        while let Some(number) = first.take().or_else(|| self.next()) {
+            let panicked = io::Error::other("the thread that wrote to it panicked");
+            let mut step = Step { work: self, done: Err(StoreError::io(Path::new("disk"), panicked)) };
+            step.done = self.carry_out(number);
         }
-        let Some((path, file)) = number.checked_sub(self.loose.len()).and_then(|number| self.files.get(number)) else {
-            return Ok(false);
-        };
-        (self.sync)(file).map(|()| true).map_err(|error| StoreError::io(path, error))
+    }
+
+    fn carry_out(&self, number: usize) -> Result<(), StoreError> {
+        let Some((path, file)) = self.files.get(number) else { return Ok(()) };
+        (self.sync)(file).map_err(|error| StoreError::io(path, error))
+    }
+
+    /// Does what is `left`, and helps until all of it has come to an end.
+    fn finish(&self, left: &mut Range<usize>) -> Result<(), StoreError> {
+        left.for_each(|number| self.go_on(Some(number)));
+        self.go_on(None);
+        let running = |progress: &mut Progress| progress.ended < progress.begun;
+        let mut progress = self.ended.wait_while(self.progress(), running).unwrap_or_else(PoisonError::into_inner);
+        progress.failed.take().map_or(Ok(()), Err)
     }
 }
 
 impl Flushing {
     /// Waits until it is there.
     pub(super) fn wait(mut self) -> Result<Flushed, StoreError> {
-        self.finish()?;
-        // Nobody else has it any more.
-        let loose = Arc::get_mut(&mut self.work).map(|work| std::mem::take(&mut work.loose)).unwrap_or_default();
-        Ok(Flushed { loose, objects: std::mem::take(&mut self.objects) })
-    }
-
-    /// Helps until all of it is done.
-    fn finish(&mut self) -> Result<(), StoreError> {
-        let left = self.left.by_ref().try_for_each(|number| self.work.step(number).map(drop));
-        let mine = left.and_then(|()| self.work.go_on(self.work.next()));
-        let join = |helper: JoinHandle<_>| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.helpers.drain(..).map(join).fold(mine, Result::and)
+        self.work.finish(&mut self.left)?;
+        Ok(Flushed { loose: std::mem::take(&mut self.loose), objects: std::mem::take(&mut self.objects) })
     }
 }
 
 impl Flushed {
+    /// The files that hold objects of git and had names before.
+    pub(super) fn objects(self) -> Objects {
+        self.objects
+    }
+
     /// Gives objects their names, in their order: what names others comes behind them, so that none is ever found without those. Their
     /// folders are added to what is to be flushed. The files that hold objects of git.
     pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Objects, StoreError> {
@@ -271,7 +337,7 @@ impl Flushed {
 impl Drop for Flushing {
     fn drop(&mut self) {
         // What came of it was told by `wait`, or does not matter any more.
-        let _ = self.finish();
+        let _ = self.work.finish(&mut self.left);
     }
 }
 

@@ -125,8 +125,8 @@ impl Store {
         let persons = self.persons(Some(author), Some(author))?;
         let mut made = Made::default();
         let (_, tree) = self.make_tree(parent, &files, &mut made)?;
-        let (commit, unflushed) = self.make_commit(parent, tree, message, &persons, made)?;
-        unflushed.flush()?;
+        let (commit, unflushed, unpacked) = self.make_commit(parent, tree, message, &persons, made)?;
+        self.flush_objects(unflushed, unpacked)?;
         Ok(CommitId(commit))
     }
 

@@ -98,7 +98,7 @@ impl Folder {
     }
 
     /// Has it flushed with the others: names in it have changed.
-    pub(super) fn gather(self, unflushed: &Shared) -> Result<(), StoreError> {
+    pub(super) fn gather(self, unflushed: &Shared<'_>) -> Result<(), StoreError> {
         unflushed.add(&self.place, self.open.into())
     }
 

@@ -8,15 +8,15 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
 
 use git2::{ObjectType, Oid};
-use rustix::fs::Mode;
+use rustix::fs::{Advice, Mode};
 use rustix::io::Errno;
 
 use super::durable::Shared;
 use super::folder::{ByFolder, Folder, PLAIN};
-use super::index_file::{Changed, Entry, Found, IndexFile};
+use super::index_file::{Bytes, Changed, Entry, Found, IndexFile};
 use super::journal::{Journal, JournalChange};
 use super::lock;
 use super::{Store, StoreError, StorePath};
@@ -33,94 +33,91 @@ struct Index {
     there: Option<(File, fs::Metadata)>,
 }
 
-/// The index, being read by a thread of its own while a change is planned. It may be changed until git's lock is taken.
+/// What is to become of an entry.
 #[derive(Debug)]
-pub(super) struct IndexAhead(Option<JoinHandle<Result<Index, StoreError>>>);
+struct Edit {
+    path: Vec<u8>,
+    /// What it may hold; anything else was staged by somebody, and stays.
+    expected: [Option<Oid>; 3],
+    new: Option<Oid>,
+}
+
+/// The index, being written aside by a thread. It may be changed by others until git's lock is taken. Whoever lets go of it waits.
+#[must_use]
+pub(super) struct IndexWriting(Receiver<Result<NewIndex, StoreError>>);
 
 /// The index as it is to be: it lies aside, and lacks only the stat data of our files, which are not in their places yet, and its
 /// checksum.
+#[derive(Debug)]
 pub(super) struct NewIndex {
     file: Changed,
     aside: File,
     /// Of the index that it is to replace.
     old: Option<(File, fs::Metadata)>,
+    /// What git might take for unchanged, once the old index is younger.
+    racy: Vec<Found>,
 }
 
 impl Store {
-    /// Begins to read the index.
-    pub(super) fn read_index_ahead(&self) -> Result<IndexAhead, StoreError> {
-        let real = self.git()?.git_dir.join("index");
-        // Without a thread it is read when it is needed.
-        Ok(IndexAhead(thread::Builder::new().spawn(move || read(&real)).ok()))
+    /// Begins to write the index aside, with our entries set; the journal of `changes` is written already. None where there is no thread
+    /// to do it.
+    pub(super) fn write_index_ahead(
+        &self,
+        changes: &[(usize, &JournalChange)],
+    ) -> Result<Option<IndexWriting>, StoreError> {
+        let git = self.git()?;
+        let (real, aside) = (git.git_dir.join("index"), Journal::index_aside(git));
+        let edits = self.edits(changes)?;
+        let (done, written) = mpsc::channel();
+        let begun = self.crew.offer(move || {
+            let _ = done.send(read(&real).and_then(|index| index.write(&edits, &aside)));
+        });
+        Ok(begun.then_some(IndexWriting(written)))
     }
 
     /// With git's lock held: writes the index aside with our entries set, but only those that hold what we expect. An index that can't
     /// be changed is found out here.
     pub(super) fn prepare_index(
         &self,
-        journal: &Journal,
         changes: &[(usize, &JournalChange)],
-        ahead: Option<IndexAhead>,
+        ahead: Option<IndexWriting>,
     ) -> Result<NewIndex, StoreError> {
         let git = self.git()?;
-        let (real, aside) = (git.git_dir.join("index"), journal.index_aside(git));
-        let Index { mut file, there } = match ahead.map(IndexAhead::wait).transpose() {
-            Ok(Some(Some(index))) if is_same(index.there.as_ref().map(|(_, there)| there), &real) => index,
-            // It was changed before we held the lock.
-            _ => read(&real)?,
-        };
-        for (_, change) in changes {
-            self.set_entry(&mut file, change)?;
+        let (real, aside) = (git.git_dir.join("index"), Journal::index_aside(git));
+        if let Some(Ok(Ok(index))) = ahead.map(|ahead| ahead.0.recv())
+            && is_same(index.old.as_ref().map(|(_, there)| there), &real)
+        {
+            return Ok(index);
         }
-        let file = file.changed().map_err(refused)?;
+        // It was changed before we held the lock.
         lock::remove(&aside)?;
-        let make = || {
-            let mut to = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&aside)?;
-            // Git makes it as any file, and keeps what it has been made since, whatever the umask.
-            if let Some((_, there)) = &there {
-                to.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
-            }
-            file.parts().try_for_each(|part| to.write_all(part))?;
-            Ok(to)
+        read(&real)?.write(&self.edits(changes)?, &aside)
+    }
+
+    fn edits(&self, changes: &[(usize, &JournalChange)]) -> Result<Vec<Edit>, StoreError> {
+        let edit = |change: &JournalChange| {
+            let (path, new) = (self.in_index(&change.path()?)?, change.new_blob());
+            Ok(Edit { path, expected: [change.base(), change.seen(), new], new })
         };
-        let to = make().map_err(|error| StoreError::io(&aside, error))?;
-        Ok(NewIndex { file, aside: to, old: there })
+        changes.iter().map(|(_, change)| edit(change)).collect()
     }
 
     /// With our files in their places: completes the index, and puts it in its place.
     pub(super) fn place_index(
         &self,
-        journal: &Journal,
         changes: &[(usize, &JournalChange)],
-        NewIndex { mut file, aside, old }: NewIndex,
+        NewIndex { mut file, aside, old, racy }: NewIndex,
         put: &HashMap<usize, fs::Metadata>,
-        gathered: &Shared,
+        gathered: &Shared<'_>,
     ) -> Result<(), StoreError> {
         let git = self.git()?;
-        let (real, path) = (git.git_dir.join("index"), journal.index_aside(git));
-        if let Some((_, old)) = &old {
-            self.smudge_racy(&mut file, old);
-        }
+        let (real, path) = (git.git_dir.join("index"), Journal::index_aside(git));
+        self.smudge_racy(&mut file, &racy);
         self.stamp_entries(&mut file, changes, put)?;
         let written = file.completed().iter().try_for_each(|(at, bytes)| aside.write_all_at(bytes, *at));
         written.map_err(|error| StoreError::io(&path, error))?;
         fs::rename(&path, &real).map_err(|error| StoreError::io(&real, error))?;
         old.into_iter().for_each(|(old, _)| gathered.close(old));
-        gathered.begin_closing();
-        Ok(())
-    }
-
-    fn set_entry(&self, index: &mut IndexFile, change: &JournalChange) -> Result<(), StoreError> {
-        let full = self.in_index(&change.path()?)?;
-        let staged = index.staged(&full);
-        if !staged.conflicted && ![change.base(), change.seen(), change.new_blob()].contains(&staged.id) {
-            // Somebody staged something else: it stays staged.
-            return Ok(());
-        }
-        match change.new_blob() {
-            Some(blob) => index.set(&full, entry(blob, None)),
-            None => index.remove(&full),
-        }
         Ok(())
     }
 
@@ -169,19 +166,16 @@ impl Store {
     /// Makes git look again at files that were changed in the same tick as the old index, or later: an index written now would make
     /// them look older than it, and so unchanged. Git does the same whenever it writes an index. Files that have their entry's content
     /// keep their stat data, as with git: `git merge --abort` and the like give up on an entry without it.
-    fn smudge_racy(&self, index: &mut Changed, old: &fs::Metadata) {
+    fn smudge_racy(&self, index: &mut Changed, racy: &[Found]) {
         let mut budget = MAX_RACY_BYTES;
-        // Whole seconds: git is usually built to compare no more than these.
-        let racy = index.modified_since(old.mtime());
-        let changed: Vec<usize> =
-            racy.filter(|found| !self.has_content_of(found, &mut budget)).map(|found| found.place()).collect();
-        index.forget_size(&changed);
+        let changed = racy.iter().filter(|found| !self.has_content_of(found, &mut budget));
+        index.forget_size(changed);
     }
 
     /// Whether the work tree's file is, byte for byte, what the index says. Not to know, or not to be able to afford it, is no.
-    fn has_content_of(&self, found: &Found<'_>, budget: &mut u64) -> bool {
+    fn has_content_of(&self, found: &Found, budget: &mut u64) -> bool {
         let Ok(git) = self.git() else { return false };
-        let file = git.work_tree.join(OsStr::from_bytes(found.path));
+        let file = git.work_tree.join(OsStr::from_bytes(&found.path));
         let plain = file.symlink_metadata().ok().filter(fs::Metadata::is_file);
         let Some(left) = plain.and_then(|metadata| budget.checked_sub(metadata.len())) else { return false };
         *budget = left;
@@ -190,10 +184,53 @@ impl Store {
     }
 }
 
-impl IndexAhead {
-    /// What was read; nothing where there was no thread to read it.
-    fn wait(self) -> Result<Option<Index>, StoreError> {
-        self.0.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).transpose()
+impl Drop for IndexWriting {
+    fn drop(&mut self) {
+        // What it writes is to be taken away.
+        let _ = self.0.recv();
+    }
+}
+
+impl NewIndex {
+    /// Begins to bring to the disk what is there of it, without waiting: renaming it over the old one would do so too.
+    pub(super) fn write_back(&self) {
+        // Only time is lost without it. Pages that are on their way stay in memory.
+        let _ = rustix::fs::fadvise(&self.aside, 0, None, Advice::DontNeed);
+    }
+}
+
+impl Index {
+    /// Writes it into the new file `aside`, with `edits`.
+    fn write(self, edits: &[Edit], aside: &Path) -> Result<NewIndex, StoreError> {
+        let Self { mut file, there } = self;
+        // Whole seconds: git is usually built to compare no more than these.
+        let mut racy: Vec<Found> =
+            there.as_ref().map(|(_, there)| file.modified_since(there.mtime()).collect()).unwrap_or_default();
+        for Edit { path, expected, new } in edits {
+            let staged = file.staged(path);
+            if !staged.conflicted && !expected.contains(&staged.id) {
+                // Somebody staged something else: it stays staged.
+                continue;
+            }
+            match new {
+                Some(blob) => file.set(path, entry(*blob, None)),
+                None => file.remove(path),
+            }
+        }
+        racy.retain(|found| !file.is_edited(&found.path));
+        let mut file = file.changed().map_err(refused)?;
+        let make = || {
+            let mut to = OpenOptions::new().write(true).create_new(true).mode(0o666).open(aside)?;
+            // Git makes it as any file, and keeps what it has been made since, whatever the umask.
+            if let Some((_, there)) = &there {
+                to.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+            }
+            file.parts().try_for_each(|part| to.write_all(part))?;
+            Ok(to)
+        };
+        let to = make().map_err(|error| StoreError::io(aside, error))?;
+        file.begin_hash(&racy);
+        Ok(NewIndex { file, aside: to, old: there, racy })
     }
 }
 
@@ -211,8 +248,8 @@ fn read(real: &Path) -> Result<Index, StoreError> {
     if !metadata.is_file() {
         return Err(refused(not_plain));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    open.read_to_end(&mut bytes).map_err(failed)?;
+    let mut bytes = Bytes::zeroed(metadata.len()).map_err(failed)?;
+    open.read_exact(&mut bytes).map_err(failed)?;
     let file = IndexFile::parse(bytes).map_err(refused)?;
     Ok(Index { file, there: Some((open, metadata)) })
 }

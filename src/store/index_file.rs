@@ -5,9 +5,11 @@
 //! that is most of what a change costs. Here what does not change is copied.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
+use std::io;
+use std::ops::{Deref, DerefMut, Range};
 
 use git2::Oid;
+use memmap2::{MmapMut, MmapOptions};
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 
@@ -66,12 +68,16 @@ pub(super) struct Staged {
 }
 
 /// An entry that is not in conflict, for comparing it with its file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found<'a> {
+#[derive(Debug)]
+pub(super) struct Found {
     at: usize,
     pub(super) id: Oid,
-    pub(super) path: &'a [u8],
+    pub(super) path: Vec<u8>,
 }
+
+/// The bytes of an index: memory that is there as a whole, for a fault of each of its pages would take longer than to read it.
+#[derive(Debug, Default)]
+pub(super) struct Bytes(Option<MmapMut>);
 
 /// Where an entry begins, and where its path is.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +90,7 @@ struct Slot {
 /// An index, and what is to become of it.
 #[derive(Debug)]
 pub(super) struct IndexFile {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     version: u32,
     slots: Vec<Slot>,
     /// Where the entries end.
@@ -102,7 +108,7 @@ impl IndexFile {
     /// An index without entries, as before the first `git add`.
     pub(super) fn empty() -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: Bytes::default(),
             version: 2,
             slots: Vec::new(),
             end: 0,
@@ -114,7 +120,7 @@ impl IndexFile {
     }
 
     /// Takes an index apart. Its checksum is not compared: git doesn't either, nor does it always write one.
-    pub(super) fn parse(bytes: Vec<u8>) -> Result<Self, IndexFileError> {
+    pub(super) fn parse(bytes: Bytes) -> Result<Self, IndexFileError> {
         if bytes.get(..4) != Some(b"DIRC") {
             return Err(IndexFileError::Damaged);
         }
@@ -192,12 +198,15 @@ impl IndexFile {
     }
 
     /// The entries whose files were last changed at `since` or later, in seconds since 1970, as far as their size is known.
-    pub(super) fn modified_since(&self, since: i64) -> impl Iterator<Item = Found<'_>> {
+    pub(super) fn modified_since(&self, since: i64) -> impl Iterator<Item = Found> + '_ {
         self.slots.iter().filter_map(move |slot| {
             let at = |field: Range<usize>| number(&self.bytes, slot.at + field.start);
             // Git keeps the low 32 bits, and takes them as they are.
             let fresh = i64::from(at(MODIFIED)?) >= since && at(SIZE)? != 0 && self.flags(slot.at)? & STAGE == 0;
-            fresh.then_some(Found { at: slot.at, id: self.id(slot)?, path: self.path(slot)? })
+            if !fresh {
+                return None;
+            }
+            Some(Found { at: slot.at, id: self.id(slot)?, path: self.path(slot)?.to_vec() })
         })
     }
 
@@ -222,6 +231,11 @@ impl IndexFile {
         self.edits.insert(path.to_vec(), None);
     }
 
+    /// Whether [`IndexFile::set`] or [`IndexFile::remove`] were asked for it.
+    pub(super) fn is_edited(&self, path: &[u8]) -> bool {
+        self.edits.contains_key(path)
+    }
+
     /// The index with everything that was asked for, but for its checksum.
     pub(super) fn changed(self) -> Result<Changed, IndexFileError> {
         let count = self.edits.iter().fold(self.slots.len(), |count, (path, entry)| {
@@ -238,7 +252,7 @@ impl IndexFile {
                 pieces.add(&[&name[..], &number(body.len())?, body].concat());
             }
         }
-        Ok(Changed { old: self, pieces, ours, touched: Vec::new() })
+        Ok(Changed { old: self, pieces, ours, touched: Vec::new(), begun: (0, Sha1::new()) })
     }
 
     /// Where each entry that was set begins, in what was added.
@@ -357,7 +371,7 @@ impl IndexFile {
     }
 
     fn path(&self, slot: &Slot) -> Option<&[u8]> {
-        self.paths.as_ref().unwrap_or(&self.bytes).get(slot.path..slot.path + slot.length)
+        self.paths.as_deref().unwrap_or(&self.bytes).get(slot.path..slot.path + slot.length)
     }
 
     /// The first entry that is not before `path`.
@@ -379,6 +393,12 @@ struct Pieces {
     all: Vec<Piece>,
     /// What was not in the old one.
     added: Vec<u8>,
+    /// Of all of them.
+    length: usize,
+    /// Of what is kept: where it is in the old one, and where it begins in the new one.
+    kept: Vec<(Range<usize>, usize)>,
+    /// The same of what was added.
+    new: Vec<(Range<usize>, usize)>,
 }
 
 /// A part of the old bytes, or of those that were added.
@@ -390,13 +410,26 @@ struct Piece {
 
 impl Pieces {
     fn keep(&mut self, from: Range<usize>) {
-        self.all.push(Piece { kept: true, from });
+        self.push(true, from);
     }
 
     fn add(&mut self, bytes: &[u8]) {
         let from = self.added.len()..self.added.len() + bytes.len();
         self.added.extend(bytes);
-        self.all.push(Piece { kept: false, from });
+        self.push(false, from);
+    }
+
+    fn push(&mut self, kept: bool, from: Range<usize>) {
+        if kept { &mut self.kept } else { &mut self.new }.push((from.clone(), self.length));
+        self.length += from.len();
+        self.all.push(Piece { kept, from });
+    }
+
+    /// Where the byte `at` of the old index, or of what was added, is in the new one; none where it is left out.
+    fn place(&self, kept: bool, at: usize) -> Option<usize> {
+        let places = if kept { &self.kept } else { &self.new };
+        let (from, place) = places.get(places.partition_point(|(from, _)| from.end <= at))?;
+        Some(at.checked_sub(from.start)? + place)
     }
 }
 
@@ -408,6 +441,8 @@ pub(super) struct Changed {
     /// The entries that were set: where each begins in what was added.
     ours: BTreeMap<Vec<u8>, usize>,
     touched: Vec<(bool, Range<usize>)>,
+    /// How much of the beginning stays as it is, and has been hashed.
+    begun: (usize, Sha1),
 }
 
 impl Changed {
@@ -416,15 +451,26 @@ impl Changed {
         self.pieces.all.iter().filter_map(|piece| self.source(piece.kept).get(piece.from.clone()))
     }
 
-    /// The old entries whose files were last changed at `since` or later, in seconds since 1970, as far as their size is known.
-    pub(super) fn modified_since(&self, since: i64) -> impl Iterator<Item = Found<'_>> {
-        self.old.modified_since(since)
+    /// Hashes what is before all that may change still: the entries that were set, and those of `racy` that are found to be so.
+    pub(super) fn begin_hash(&mut self, racy: &[Found]) {
+        let set = self.ours.values().filter_map(|at| self.pieces.place(false, *at));
+        let open = set.chain(racy.iter().filter_map(|found| self.pieces.place(true, found.at))).min();
+        let mut hash = Sha1::new();
+        let mut left = open.unwrap_or(usize::MAX);
+        let mut hashed = 0;
+        for part in self.parts() {
+            let part = part.get(..left).unwrap_or(part);
+            hash.update(part);
+            hashed += part.len();
+            left -= part.len();
+        }
+        self.begun = (hashed, hash);
     }
 
-    /// Forgets the size of entries that [`Changed::modified_since`] gave, so that git looks at the files again.
-    pub(super) fn forget_size(&mut self, places: &[usize]) {
-        for at in places {
-            self.put(true, at + SIZE.start, &[0; SIZE.end - SIZE.start]);
+    /// Forgets the size of entries that [`IndexFile::modified_since`] gave, so that git looks at the files again.
+    pub(super) fn forget_size<'a>(&mut self, entries: impl Iterator<Item = &'a Found>) {
+        for entry in entries {
+            self.put(true, entry.at + SIZE.start, &[0; SIZE.end - SIZE.start]);
         }
     }
 
@@ -441,7 +487,7 @@ impl Changed {
     }
 
     fn put(&mut self, kept: bool, at: usize, bytes: &[u8]) {
-        let source = if kept { &mut self.old.bytes } else { &mut self.pieces.added };
+        let source: &mut [u8] = if kept { &mut self.old.bytes } else { &mut self.pieces.added };
         if let Some(there) = source.get_mut(at..at + bytes.len()) {
             there.copy_from_slice(bytes);
             self.touched.push((kept, at..at + bytes.len()));
@@ -454,27 +500,36 @@ impl Changed {
 
     /// What became another since it was written: where, and what it is now; and the checksum.
     pub(super) fn completed(&self) -> Vec<(u64, Vec<u8>)> {
-        let mut hash = Sha1::new();
-        self.parts().for_each(|part| hash.update(part));
-        let mut changed = Vec::new();
-        let mut begin = 0;
-        for Piece { kept, from } in &self.pieces.all {
-            let here =
-                self.touched.iter().filter(|(of, at)| of == kept && from.start <= at.start && at.end <= from.end);
-            changed.extend(here.filter_map(|(_, at)| {
-                Some(((begin + at.start - from.start) as u64, self.source(*kept).get(at.clone())?.to_vec()))
-            }));
-            begin += from.len();
+        let (mut hashed, mut hash) = self.begun.clone();
+        for part in self.parts() {
+            hash.update(part.get(hashed..).unwrap_or_default());
+            hashed = hashed.saturating_sub(part.len());
         }
-        changed.push((begin as u64, hash.finalize().to_vec()));
-        changed
+        let touched = self.touched.iter().filter_map(|(kept, at)| {
+            Some((self.pieces.place(*kept, at.start)? as u64, self.source(*kept).get(at.clone())?.to_vec()))
+        });
+        touched.chain([(self.pieces.length as u64, hash.finalize().to_vec())]).collect()
     }
 }
 
-impl Found<'_> {
-    /// What [`Changed::forget_size`] takes.
-    pub(super) const fn place(&self) -> usize {
-        self.at
+impl Bytes {
+    pub(super) fn zeroed(length: u64) -> io::Result<Self> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        MmapOptions::new().len(length).populate().map_anon().map(|map| Self(Some(map)))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
     }
 }
 

@@ -155,9 +155,9 @@ impl Journal {
         self.decision(git).symlink_metadata().is_ok_and(|mark| mark.is_file())
     }
 
-    /// Where the new index is made.
-    pub(super) fn index_aside(&self, git: &GitPlace) -> PathBuf {
-        self.own_file(git, "index")
+    /// Where the new index is made, by whoever holds our lock.
+    pub(super) fn index_aside(git: &GitPlace) -> PathBuf {
+        git.tree_state().join("index.new")
     }
 
     /// The name of the file beside the `number`th changed one that will be renamed over it.
@@ -201,18 +201,24 @@ impl Journal {
 
     /// Removes what a writer left that was killed before its journal was in force: it had begun nothing.
     pub(super) fn remove_unfinished(git: &GitPlace) -> Result<(), StoreError> {
+        // While there is an index, there is a journal: that one is looked for.
+        lock::remove(&Self::index_aside(git))?;
         lock::remove(&Self::aside(git))
     }
 
-    /// Puts it in force. Nothing must be decided before its folder, too, is flushed.
-    pub(super) fn save(&self, git: &GitPlace, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+    /// Writes it, in force not yet.
+    pub(super) fn write(&self, git: &GitPlace, unflushed: &mut Unflushed) -> Result<(), StoreError> {
         lock::private_folder(&git.tree_state())?;
-        let place = Self::place(git);
         let aside = Self::aside(git);
-        let text = serde_json::to_vec_pretty(self).map_err(|error| StoreError::io(&place, error.into()))?;
-        // One that is in force is whole.
-        lock::sync_file(&aside, &lock::write_new(&aside, &text)?)?;
-        fs::rename(&aside, &place).map_err(|error| StoreError::io(&place, error))?;
+        let text = serde_json::to_vec_pretty(self).map_err(|error| StoreError::io(&aside, error.into()))?;
+        unflushed.add(&aside, lock::write_new(&aside, &text)?)
+    }
+
+    /// Puts in force what [`Journal::write`] wrote and has been flushed since: one that is in force is whole. Nothing must be decided
+    /// before its folder, too, is flushed.
+    pub(super) fn put_in_force(git: &GitPlace, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let place = Self::place(git);
+        fs::rename(Self::aside(git), &place).map_err(|error| StoreError::io(&place, error))?;
         unflushed.add_folder(&git.tree_state())
     }
 
@@ -242,9 +248,10 @@ impl Journal {
 
     /// Removes what is left of a finished transaction: its own files first, then the journal.
     pub(super) fn remove(&self, git: &GitPlace) -> Result<(), StoreError> {
-        for file in [self.index_aside(git), self.token(git), self.reference_token(git), Self::place(git)] {
+        for file in [Self::index_aside(git), self.token(git), self.reference_token(git), Self::place(git)] {
             lock::remove(&file)?;
         }
-        Ok(())
+        // It may never have been in force.
+        lock::remove(&Self::aside(git))
     }
 }

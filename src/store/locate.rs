@@ -1,6 +1,5 @@
 //! Finding the store, and the git directories around it, without the git library: plain reads must not pay for it.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,7 +49,7 @@ impl Store {
             return Err(StoreError::NotPlain { path: STORE.to_owned() });
         }
         let git = root.parent().map(|parent| git_place(parent, &root)).transpose()?.flatten();
-        Ok(Self { root, git, options, repository: OnceCell::new() })
+        Ok(Self::at(root, git, options))
     }
 
     /// The store that is meant, though it may not be checked out: as [`Store::discover`] finds it, else at the root of the work tree. For reading
@@ -69,7 +68,7 @@ impl Store {
                 let git = git_place(&start, &start)?.ok_or(StoreError::NoRepository { start })?;
                 let root = git.work_tree.join(STORE);
                 let git = GitPlace { prefix: prefix_of(&git.work_tree, &root)?, ..git };
-                Ok(Self { root, git: Some(git), options, repository: OnceCell::new() })
+                Ok(Self::at(root, Some(git), options))
             }
             result => result,
         }
@@ -85,7 +84,7 @@ impl Store {
         let git = git_place(&start, &start)?.ok_or_else(|| StoreError::NoRepository { start: start.clone() })?;
         let root = if here { start } else { git.work_tree.clone() }.join(STORE);
         let prefix = prefix_of(&git.work_tree, &root)?;
-        let store = Self { root, git: Some(GitPlace { prefix, ..git }), options, repository: OnceCell::new() };
+        let store = Self::at(root, Some(GitPlace { prefix, ..git }), options);
         if plain_folder(&store.root)? && !store.is_left_over()? {
             return Err(StoreError::StoreExists { root: store.root });
         }

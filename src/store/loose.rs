@@ -4,11 +4,9 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use git2::Oid;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -22,43 +20,39 @@ pub(super) const UNFINISHED: &str = "tmp_obj_";
 /// Objects don't change.
 const MODE: u32 = 0o444;
 
-/// An object that is to be written.
+/// An object that has been written.
 pub(super) struct Loose {
+    /// The folder of all objects.
+    objects: PathBuf,
     path: PathBuf,
     object: Object,
-    /// Where it was written, before it gets its name.
-    aside: OnceLock<TempPath>,
+    /// Where it was written, before it gets its name; none where it was there already.
+    aside: Option<TempPath>,
 }
 
 impl Loose {
-    /// In the folder `objects`, where its own folder is made, and still to be flushed.
-    pub(super) fn new(objects: &Path, object: Object) -> Result<Self, StoreError> {
+    /// Writes it aside in the folder `objects`, unless it is there already; then it is as young as a new one, so that no `git gc` takes
+    /// it. The file is to be flushed, and so is the folder.
+    pub(super) fn write(objects: &Path, object: Object, deflate: &mut Compress) -> Result<(Self, File), StoreError> {
         let (folder, path) = place(objects, object.id);
+        let mut loose = Self { objects: objects.to_owned(), path, object, aside: None };
         make_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
-        Ok(Self { path, object, aside: OnceLock::new() })
+        let file = match OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&loose.path) {
+            Ok(there) => loose.renew(&there).map(|()| there)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                loose.write_aside(deflate).map_err(|error| StoreError::io(&loose.path, error))?
+            }
+            Err(error) => return Err(StoreError::io(&loose.path, error)),
+        };
+        Ok((loose, file))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes it durably, unless it is there already; then it is as young as a new one, so that no `git gc` takes it.
-    pub(super) fn write(&self) -> Result<(), StoreError> {
-        let failed = |error| StoreError::io(&self.path, error);
-        match OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&self.path) {
-            Ok(there) => self.renew(&there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // It is written once.
-                let _ = self.aside.set(self.write_new().map_err(failed)?);
-                Ok(())
-            }
-            Err(error) => Err(failed(error)),
-        }
-    }
-
     fn renew(&self, there: &File) -> Result<(), StoreError> {
-        let failed = |error| StoreError::io(&self.path, error);
-        let metadata = there.metadata().map_err(failed)?;
+        let metadata = there.metadata().map_err(|error| StoreError::io(&self.path, error))?;
         // Left by a crash of the machine; git would take it for the object for ever.
         if !metadata.is_file() || metadata.len() == 0 {
             let id = self.object.id;
@@ -66,47 +60,60 @@ impl Loose {
         }
         // Somebody else's can't be made younger, nor is it ours to keep.
         let _ = there.set_modified(SystemTime::now());
-        there.sync_all().map_err(failed)
+        Ok(())
     }
 
-    fn write_new(&self) -> io::Result<TempPath> {
+    fn write_aside(&mut self, deflate: &mut Compress) -> io::Result<File> {
         let Object { kind, data, .. } = &self.object;
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(format!("{} {}\0", kind.str(), data.len()).as_bytes())?;
-        packed.write_all(data)?;
-        let folder = self.path.parent().unwrap_or(&self.path);
-        let mut file = match aside(folder, UNFINISHED) {
-            // `git gc` removes empty folders.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(folder)?;
-                folder.parent().map_or(Ok(()), |all| File::open(all)?.sync_all())?;
-                aside(folder, UNFINISHED)?
-            }
-            made => made?,
-        };
-        file.write_all(&packed.finish()?)?;
-        file.as_file().sync_all()?;
-        // There may be many, and a limit to the number of open files.
-        Ok(file.into_temp_path())
+        let header = format!("{} {}\0", kind.str(), data.len());
+        let mut file = aside(&self.objects, UNFINISHED)?;
+        file.write_all(&deflated(&[header.as_bytes(), data].concat(), deflate)?)?;
+        let (file, path) = file.into_parts();
+        self.aside = Some(path);
+        Ok(file)
     }
 
     /// Gives it its name, once everything that it names has one; the folder is to be flushed.
     pub(super) fn place(mut self, unflushed: &mut Unflushed) -> Result<(), StoreError> {
-        let failed = |error| StoreError::io(&self.path, error);
-        let folder = self.path.parent().unwrap_or(&self.path);
-        let mut aside = self.aside.take();
         loop {
+            let aside = self.aside.take();
             let placed = aside.map_or(Ok(()), |file| file.persist(&self.path).map_err(|error| error.error));
+            let folder = self.path.parent().unwrap_or(&self.path);
             match placed.and_then(|()| File::open(folder)) {
                 // By the object's name, so that no more and no fewer calls are made when two ids begin alike.
                 Ok(folder) => return unflushed.add(&self.path, folder),
-                // `git gc --prune=now` removes what nobody has named yet.
+                // `git gc --prune=now` removes what nobody has named yet, and empty folders.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    aside = Some(self.write_new().map_err(failed)?)
+                    self.write_again().map_err(|error| StoreError::io(&self.path, error))?;
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(StoreError::io(&self.path, error)),
             }
         }
+    }
+
+    fn write_again(&mut self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), make_folder)?;
+        self.write_aside(&mut deflater())?.sync_all()?;
+        File::open(&self.objects)?.sync_all()
+    }
+}
+
+/// Deflates one object after the other: to make its tables takes longer than most objects do.
+pub(super) fn deflater() -> Compress {
+    Compress::new(Compression::fast(), true)
+}
+
+/// The zlib stream of `data`.
+pub(super) fn deflated(data: &[u8], deflate: &mut Compress) -> io::Result<Vec<u8>> {
+    deflate.reset();
+    let mut deflated = Vec::with_capacity(data.len() / 2 + 128);
+    loop {
+        let rest = usize::try_from(deflate.total_in()).ok().and_then(|taken| data.get(taken..)).unwrap_or_default();
+        let status = deflate.compress_vec(rest, &mut deflated, FlushCompress::Finish).map_err(io::Error::other)?;
+        if status == Status::StreamEnd {
+            return Ok(deflated);
+        }
+        deflated.reserve(deflated.len());
     }
 }
 
@@ -147,26 +154,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let repository = git2::Repository::init(folder.path()).unwrap();
         let objects = folder.path().join(".git/objects");
-        let loose = Loose::new(&objects, object(b"one")).unwrap();
-        let (path, home) = (loose.path().to_owned(), loose.path().parent().unwrap().to_owned());
-        fs::remove_dir(&home).unwrap();
-        loose.write().unwrap();
-        assert!(!path.exists());
-        for entry in fs::read_dir(&home).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
+        for (number, takes_file) in [(b"1", false), (b"2", true)] {
+            let (loose, _) = Loose::write(&objects, object(number), &mut deflater()).unwrap();
+            let (path, home) = (loose.path().to_owned(), loose.path().parent().unwrap().to_owned());
+            assert!(!path.exists());
+            fs::remove_dir(&home).unwrap();
+            if takes_file {
+                fs::remove_file(loose.aside.as_ref().unwrap()).unwrap();
+            }
+            loose.place(&mut Unflushed::default()).unwrap();
+            assert_eq!(repository.find_blob(object(number).id).unwrap().content(), number);
+            let left: Vec<_> = fs::read_dir(&objects).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(UNFINISHED)), "{left:?}");
         }
-        loose.place(&mut Unflushed::default()).unwrap();
-        assert_eq!(repository.find_blob(object(b"one").id).unwrap().content(), b"one");
-        assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
     }
 
     #[test]
     fn an_object_that_is_there_becomes_young_and_an_empty_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let write = || {
-            let loose = Loose::new(folder.path(), object(b"one")).unwrap();
+            let (loose, _) = Loose::write(folder.path(), object(b"one"), &mut deflater())?;
             let path = loose.path().to_owned();
-            loose.write().and_then(|()| loose.place(&mut Unflushed::default())).map(|()| path)
+            loose.place(&mut Unflushed::default()).map(|()| path)
         };
         let path = write().unwrap();
         let there = OpenOptions::new().read(true).open(&path).unwrap();
@@ -178,5 +187,19 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&path, b"").unwrap();
         assert!(matches!(write(), Err(StoreError::GitFailed { .. })));
+    }
+
+    #[test]
+    fn what_does_not_get_smaller_is_deflated_too() {
+        let mut data = vec![0u8; 100_000];
+        getrandom::fill(&mut data).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(folder.path()).unwrap();
+        let mut deflate = deflater();
+        for data in [data, b"small".to_vec(), Vec::new()] {
+            let (loose, _) = Loose::write(&folder.path().join(".git/objects"), object(&data), &mut deflate).unwrap();
+            loose.place(&mut Unflushed::default()).unwrap();
+            assert_eq!(repository.find_blob(object(&data).id).unwrap().content(), data);
+        }
     }
 }

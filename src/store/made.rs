@@ -4,8 +4,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use git2::{ObjectType, Odb, Oid, Signature};
+use rayon::prelude::*;
 
 use super::StoreError;
+use super::durable::MANY;
 use super::index_file::cut;
 
 const FILE: &[u8] = b"100644";
@@ -36,7 +38,13 @@ type Edits<'a> = BTreeMap<&'a str, Edit<'a>>;
 struct Entry<'a> {
     mode: &'a [u8],
     name: &'a [u8],
-    id: Oid,
+    id: Id<'a>,
+}
+
+/// Of what is named: as it stands in the tree, or new.
+enum Id<'a> {
+    There(&'a [u8]),
+    New(Oid),
 }
 
 impl Made {
@@ -45,6 +53,16 @@ impl Made {
         let id = Oid::hash_object(kind, &data)?;
         self.0.push(Object { id, kind, data });
         Ok(id)
+    }
+
+    /// Adds a blob of each content: their ids.
+    pub(super) fn blobs(&mut self, contents: &[Option<&[u8]>]) -> Result<Vec<Option<Oid>>, StoreError> {
+        let ids = blob_ids(contents)?;
+        let object = |(id, data): (&Option<Oid>, &Option<&[u8]>)| {
+            Some(Object { id: (*id)?, kind: ObjectType::Blob, data: (*data)?.to_vec() })
+        };
+        self.0.extend(ids.iter().zip(contents).filter_map(object));
+        Ok(ids)
     }
 
     /// Adds the tree that has nothing changed against `base` but these files, each by its path from the root, and nothing where it is to go.
@@ -85,9 +103,11 @@ impl Made {
                 }
                 Edit::File(id) => (FILE, id),
                 Edit::Folder(_) if is_folder == Some(false) => return Err(refused()),
-                Edit::Folder(edits) => (FOLDER, self.edited(odb, there.map(|there| there.id), edits)?),
+                Edit::Folder(edits) => {
+                    (FOLDER, self.edited(odb, there.map(|there| there.id.oid()).transpose()?, edits)?)
+                }
             };
-            entries.extend(id.map(|id| Entry { mode, name: name.as_bytes(), id }));
+            entries.extend(id.map(|id| Entry { mode, name: name.as_bytes(), id: Id::New(id) }));
         }
         if entries.is_empty() {
             return Ok(None);
@@ -95,7 +115,9 @@ impl Made {
         entries.sort_by(Entry::order);
         let mut data = Vec::with_capacity(base.as_ref().map_or(0, |base| base.len()) + 256);
         for Entry { mode, name, id } in entries {
-            data.extend([mode, b" ", name, b"\0", id.as_bytes()].concat());
+            for part in [mode, b" ", name, b"\0", id.bytes()] {
+                data.extend_from_slice(part);
+            }
         }
         self.add(ObjectType::Tree, data).map(Some)
     }
@@ -125,11 +147,32 @@ impl Made {
     }
 }
 
+/// The ids of blobs with these contents.
+pub(super) fn blob_ids(contents: &[Option<&[u8]>]) -> Result<Vec<Option<Oid>>, StoreError> {
+    let id = |content: &Option<&[u8]>| content.map(|bytes| Oid::hash_object(ObjectType::Blob, bytes)).transpose();
+    let ids: Result<_, git2::Error> =
+        if contents.len() > MANY { contents.par_iter().map(id).collect() } else { contents.iter().map(id).collect() };
+    Ok(ids?)
+}
+
 impl Entry<'_> {
     /// Git's order: a folder stands where its name and a slash would.
     fn order(&self, other: &Self) -> Ordering {
         let end = |entry: &Self| (entry.mode == FOLDER).then_some(&b'/');
         self.name.iter().chain(end(self)).cmp(other.name.iter().chain(end(other)))
+    }
+}
+
+impl Id<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::There(bytes) => bytes,
+            Self::New(id) => id.as_bytes(),
+        }
+    }
+
+    fn oid(&self) -> Result<Oid, git2::Error> {
+        Oid::from_bytes(self.bytes())
     }
 }
 
@@ -159,7 +202,7 @@ fn entries(mut rest: &[u8]) -> Option<Vec<Entry<'_>>> {
         let (mode, after) = cut(rest, b' ')?;
         let (name, after) = cut(after, 0)?;
         let (id, after) = after.split_at_checked(ID_BYTES)?;
-        entries.push(Entry { mode, name, id: Oid::from_bytes(id).ok()? });
+        entries.push(Entry { mode, name, id: Id::There(id) });
         rest = after;
     }
     Some(entries)
@@ -193,7 +236,7 @@ mod tests {
         let odb = repository.odb().unwrap();
         for Object { id, kind, data } in made.into_objects() {
             if kind == ObjectType::Tree {
-                assert!(entries(&data).unwrap().iter().all(|entry| odb.exists(entry.id)));
+                assert!(entries(&data).unwrap().iter().all(|entry| odb.exists(entry.id.oid().unwrap())));
             }
             assert_eq!(odb.write(kind, &data).unwrap(), id);
         }

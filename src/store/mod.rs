@@ -7,6 +7,7 @@
 mod batch;
 mod branch;
 mod child;
+mod crew;
 mod durable;
 mod error;
 mod exchange;
@@ -52,6 +53,7 @@ pub use scan::{Kept, MAX_SCANNED_BYTES};
 pub use transaction::{Applied, Transaction};
 pub use tree::{BlobId, CommitId, CommitInfo, Tree};
 
+use crew::Crew;
 use locate::GitPlace;
 
 /// How a store uses what is around it.
@@ -70,6 +72,7 @@ pub struct Store {
     options: StoreOptions,
     /// Opened when first needed: plain reads do without.
     repository: OnceCell<git2::Repository>,
+    crew: Crew,
 }
 
 impl std::fmt::Debug for Store {
@@ -79,6 +82,10 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    fn at(root: PathBuf, git: Option<GitPlace>, options: StoreOptions) -> Self {
+        Self { root, git, options, repository: OnceCell::new(), crew: Crew::default() }
+    }
+
     /// The store's directory, absolute.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -1,17 +1,17 @@
 //! Making blobs, trees and a commit, and having them written. They must be on the disk before anything refers to them.
 
-use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::process::Command;
 
-use git2::{ConfigLevel, ObjectType, Oid, Repository, Signature, Time};
+use git2::{ConfigLevel, Oid, Repository, Signature, Time};
 
 use super::batch::Person;
-use super::durable::{MANY, Unflushed};
+use super::durable::{MANY, Objects, Unflushed};
 use super::loose::{self, Loose};
 use super::made::{self, Made};
-use super::{Store, StoreError, pack};
+use super::pack::Unpacked;
+use super::{Store, StoreError};
 
 /// Settings that name a program to run when signing, with git's own defaults.
 const SIGNERS: [(&str, &str); 5] = [
@@ -49,8 +49,7 @@ impl Store {
 
     /// Makes new contents, none for a deletion: one id each.
     pub(super) fn make_blobs(files: &[NewFile<'_>], made: &mut Made) -> Result<Vec<Option<Oid>>, StoreError> {
-        let mut make = |content: &[u8]| made.add(ObjectType::Blob, content.to_vec());
-        files.iter().map(|(_, content)| content.map(&mut make).transpose()).collect()
+        made.blobs(&files.iter().map(|(_, content)| *content).collect::<Vec<_>>())
     }
 
     /// As [`Store::make_blobs`], and the tree that has nothing changed against `parent`'s but these files.
@@ -76,34 +75,53 @@ impl Store {
         message: &str,
         persons: &Persons,
         mut made: Made,
-    ) -> Result<(Oid, Unflushed), StoreError> {
+    ) -> Result<(Oid, Unflushed, Option<Unpacked>), StoreError> {
         if !wants_signature(self.repository()?)? {
             let commit = made.commit(tree, parent, [&persons.author, &persons.committer], message)?;
-            return Ok((commit, self.unwritten(made)?));
+            let (unflushed, unpacked) = self.write_few(made)?;
+            return Ok((commit, unflushed, unpacked));
         }
         // Git signs what is in the repository.
-        let written = self.unwritten(made)?.flush()?;
+        let written = self.write_objects(made)?;
         let commit = self.signed_commit(parent, tree, message, persons)?;
         let mut unflushed = Unflushed::default();
         unflushed.take_objects(written);
         self.gather_written(commit, &mut unflushed)?;
-        Ok((commit, unflushed))
+        Ok((commit, unflushed, None))
     }
 
-    /// What was made, to be written: few objects each in its file, many as a pack.
-    pub(super) fn unwritten(&self, made: Made) -> Result<Unflushed, StoreError> {
+    /// Writes what was made, durably.
+    pub(super) fn write_objects(&self, made: Made) -> Result<Objects, StoreError> {
+        let (unflushed, unpacked) = self.write_few(made)?;
+        self.flush_objects(unflushed, unpacked)
+    }
+
+    /// Waits until what was written, and what is to be packed, is on the disk.
+    pub(super) fn flush_objects(
+        &self,
+        mut unflushed: Unflushed,
+        unpacked: Option<Unpacked>,
+    ) -> Result<Objects, StoreError> {
+        if let Some(unpacked) = unpacked {
+            unpacked.write(&mut unflushed)?;
+        }
+        unflushed.flush(&self.crew)
+    }
+
+    /// Writes what was made, each object in its file, if these are few; many are given back, to be packed.
+    fn write_few(&self, made: Made) -> Result<(Unflushed, Option<Unpacked>), StoreError> {
         let place = self.git()?.common_dir.join("objects");
         let objects = made.into_objects();
         let mut unflushed = Unflushed::default();
         if objects.len() > MANY {
-            pack::write(&place, objects, &mut unflushed)?;
-        } else {
-            for object in objects {
-                unflushed.add_loose(Loose::new(&place, object)?);
-            }
-            unflushed.add_folder(&place)?;
+            return Ok((unflushed, Some(Unpacked { place, objects })));
         }
-        Ok(unflushed)
+        let mut deflater = loose::deflater();
+        for object in objects {
+            unflushed.add_loose(Loose::write(&place, object, &mut deflater)?)?;
+        }
+        unflushed.add_folder(&place)?;
+        Ok((unflushed, None))
     }
 
     /// Lets git sign: it chooses program and key as the user has configured.
@@ -172,7 +190,7 @@ impl Store {
     /// Whether an object is in the repository, whatever the library remembers of it.
     fn is_kept(&self, object: Oid) -> Result<bool, StoreError> {
         let (root, git, options) = (self.root.clone(), self.git.clone(), self.options.clone());
-        let fresh = Self { root, git, options, repository: OnceCell::new() };
+        let fresh = Self::at(root, git, options);
         Ok(fresh.repository()?.odb()?.exists(object))
     }
 }

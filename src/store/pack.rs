@@ -2,10 +2,9 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
+use flate2::{Compress, Crc};
 use git2::{ObjectType, Oid};
 use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
@@ -23,9 +22,20 @@ const KEEP: &[u8] = b"vsecure: until a branch names it\n";
 /// How many bytes of objects make one pack: it is put together in memory, and its offsets must have less than 32 bits.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// Writes `objects`, each once and none before one that it names, as packs in the folder `place`; they are gathered, to be flushed.
-pub(super) fn write(place: &Path, objects: Vec<Object>, unflushed: &mut Unflushed) -> Result<(), StoreError> {
-    in_parts(objects, MAX_BYTES).into_iter().try_for_each(|objects| write_one(place, objects, unflushed))
+/// Objects that are to be packed: each once, and none before one that it names.
+#[must_use]
+pub(super) struct Unpacked {
+    /// The folder of all objects.
+    pub(super) place: PathBuf,
+    pub(super) objects: Vec<Object>,
+}
+
+impl Unpacked {
+    /// Writes them as packs, which are gathered, to be flushed.
+    pub(super) fn write(self, unflushed: &mut Unflushed) -> Result<(), StoreError> {
+        let parts = in_parts(self.objects, MAX_BYTES);
+        parts.into_iter().try_for_each(|objects| write_one(&self.place, objects, unflushed))
+    }
 }
 
 /// Parts in their order, of at most `most` bytes, or of a single object.
@@ -95,15 +105,14 @@ struct Packed {
 /// The bytes of a pack, every object whole, and of its index (gitformat-pack(5), version 2 of both).
 fn packed(objects: &[Object]) -> io::Result<Packed> {
     let count = u32::try_from(objects.len()).map_err(io::Error::other)?;
-    let pack_one = |object: &Object| {
-        let mut packed = ZlibEncoder::new(head(object.kind, object.data.len()), Compression::fast());
-        packed.write_all(&object.data)?;
-        let entry = packed.finish()?;
+    let pack_one = |deflater: &mut Compress, object: &Object| {
+        let mut entry = head(object.kind, object.data.len());
+        entry.extend(loose::deflated(&object.data, deflater)?);
         let mut sum = Crc::new();
         sum.update(&entry);
         Ok((entry, sum.sum()))
     };
-    let entries = objects.par_iter().map(pack_one).collect::<io::Result<Vec<_>>>()?;
+    let entries = objects.par_iter().map_init(loose::deflater, pack_one).collect::<io::Result<Vec<_>>>()?;
 
     let mut pack = [&b"PACK"[..], &2u32.to_be_bytes(), &count.to_be_bytes()].concat();
     let mut offsets = Vec::new();

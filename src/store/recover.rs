@@ -1,6 +1,5 @@
 //! Completing or undoing a transaction: its own last steps, and what the next command does after a kill.
 
-use std::cell::OnceCell;
 use std::fs::Metadata;
 use std::path::{Component, Path};
 use std::time::SystemTime;
@@ -94,18 +93,15 @@ impl Store {
             return Err(StoreError::BegunElsewhere { place: prefix.to_owned() });
         }
         let git = Some(GitPlace { prefix: prefix.to_owned(), ..git.clone() });
-        Ok(Some(Self { root, git, options: self.options.clone(), repository: OnceCell::new() }))
+        Ok(Some(Self::at(root, git, self.options.clone())))
     }
 
     /// Removes what a killed command left of objects that it was writing; git would remove them in some weeks. Whether nothing is left.
     fn remove_unfinished_objects(&self, since: SystemTime) -> Result<bool, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
-        let mut none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
+        let none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
         // A git that signs has the same name for its own.
-        for byte in 0..=u8::MAX {
-            none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), loose::UNFINISHED, since);
-        }
-        Ok(none_left)
+        Ok(none_left & private::remove_stale(&objects, loose::UNFINISHED, since))
     }
 
     /// Completes the transaction if it was decided, else undoes it; whether it was.
@@ -135,9 +131,9 @@ impl Store {
             completed?;
         } else {
             // Somebody switched branches since: this work tree is no longer the one that was to be changed. The other branch gets its commit.
-            let unflushed = Shared::default();
+            let unflushed = Shared::new(Unflushed::default(), &self.crew);
             self.land(journal, &unflushed)?;
-            unflushed.into_unflushed().flush()?;
+            unflushed.flush()?;
             self.release(journal)?;
         }
         Ok(true)
@@ -193,7 +189,7 @@ impl Store {
         if index.is_none() {
             self.make_ready_again(journal, &files)?;
         }
-        let (root, unflushed) = (&self.root, Shared::default());
+        let (root, unflushed) = (&self.root, Shared::new(Unflushed::default(), &self.crew));
         let put = files.map(|path, files| {
             let folder = Folder::make(root, path)?;
             let (mut changed, mut put) = (false, Vec::new());
@@ -209,10 +205,13 @@ impl Store {
             Ok(put)
         });
         let put = put.into_iter().collect::<Result<Vec<_>, StoreError>>()?.into_iter().flatten().collect();
-        let index = index.map_or_else(|| self.prepare_index(journal, wanted, None), Ok)?;
-        self.place_index(journal, wanted, index, &put, &unflushed)?;
+        let index = index.map_or_else(|| self.prepare_index(wanted, None), Ok)?;
+        index.write_back();
+        let flushing = unflushed.start();
+        self.place_index(wanted, index, &put, &unflushed)?;
         self.land(journal, &unflushed)?;
-        unflushed.into_unflushed().flush()?;
+        unflushed.flush()?;
+        flushing.wait()?;
         self.release(journal)
     }
 
@@ -248,7 +247,7 @@ impl Store {
             folder.remove(&name)?;
             unflushed.add(&folder.place().join(&name), folder.write_new(&name, &content)?)?;
         }
-        unflushed.flush().map(drop)
+        unflushed.flush(&self.crew).map(drop)
     }
 
     /// Removes temporary files, releases the locks that are provably ours, and forgets the journal.
@@ -256,7 +255,7 @@ impl Store {
         let git = self.git()?;
         // Once the locks are free the branch may be put back, and must stay so.
         lock::remove(&journal.decision(git))?;
-        let (root, unflushed) = (&self.root, Shared::default());
+        let (root, unflushed) = (&self.root, Shared::new(Unflushed::default(), &self.crew));
         by_folder(&journal.numbered())?.each(|path, files| {
             match Folder::of(root, path) {
                 Ok(Some(folder)) => {
@@ -275,7 +274,7 @@ impl Store {
             Folder::remove_empty(root, path);
             Ok(())
         })?;
-        unflushed.into_unflushed().flush()?;
+        unflushed.flush()?;
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::head_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::index_lock(git))?;
@@ -297,7 +296,7 @@ fn bring(
     path: &StorePath,
     change: &JournalChange,
     temporary: &str,
-    gathered: &Shared,
+    gathered: &Shared<'_>,
 ) -> Result<Option<Option<Metadata>>, StoreError> {
     let name = path.split_last().1;
     let (there, old) = folder.blob_open(name, path)?.unzip();

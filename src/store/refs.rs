@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Moves the branch to the commit that was decided, unless it has it. Its folder is still to be flushed.
-    pub(super) fn land(&self, journal: &Journal, unflushed: &Shared) -> Result<(), StoreError> {
+    pub(super) fn land(&self, journal: &Journal, unflushed: &Shared<'_>) -> Result<(), StoreError> {
         let Some(new) = journal.new_commit() else { return Ok(()) };
         let git = self.git()?;
         let (target, locked, token) =

@@ -4,19 +4,20 @@
 //! all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
 //! files, the index, and last the branch.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::time::Instant;
 
 use git2::{Oid, RepositoryState};
 
 use super::batch::{Batch, FileChange, Mode, Person};
-use super::durable::{Flushing, Objects, Shared, Unflushed};
+use super::durable::{Objects, Shared, Unflushed};
 use super::folder::{ByFolder, Folder};
-use super::index::{IndexAhead, NewIndex};
+use super::index::NewIndex;
 use super::journal::{Journal, JournalChange};
 use super::lock::{self, Lock};
-use super::made::Made;
+use super::made::{Made, blob_ids};
 use super::objects::{NewFile, Persons};
+use super::pack::Unpacked;
 use super::recover::Recovered;
 use super::refs::Head;
 use super::tree::{CommitId, Tree};
@@ -42,8 +43,6 @@ pub struct Transaction<'a> {
     base_tree: OnceCell<Option<Tree<'a>>>,
     recovered: Option<Recovered>,
     lock: Lock,
-    /// The index, read while the change is planned.
-    index: RefCell<Option<IndexAhead>>,
 }
 
 impl Store {
@@ -54,8 +53,7 @@ impl Store {
     /// [`StoreError::NoRepository`], [`StoreError::Locked`], or what keeps the repository from being written.
     pub fn begin(&self, purpose: &str) -> Result<Transaction<'_>, StoreError> {
         let (lock, recovered) = self.hold(purpose)?;
-        let index = RefCell::new(Some(self.read_index_ahead()?));
-        Ok(Transaction { store: self, base: self.head()?, base_tree: OnceCell::new(), recovered, lock, index })
+        Ok(Transaction { store: self, base: self.head()?, base_tree: OnceCell::new(), recovered, lock })
     }
 }
 
@@ -159,10 +157,9 @@ impl<'a> Transaction<'a> {
         self.check_base(batch, &head)?;
         let mut made = Made::default();
         let (blobs, tree) = store.make_tree(head.commit, &self.files(batch)?, &mut made)?;
-        let (commit, unflushed) = store.make_commit(head.commit, tree, &batch.message, persons, made)?;
-        let objects = unflushed.start();
+        let (commit, unflushed, unpacked) = store.make_commit(head.commit, tree, &batch.message, persons, made)?;
         let journal = self.journal(batch, &blobs, &head, Some(commit))?;
-        let done = self.carry_out(&journal, batch, objects)?;
+        let done = self.carry_out(&journal, batch, unflushed, unpacked)?;
         let branch = head.branch.as_ref().map(|name| name.trim_start_matches("refs/heads/").to_owned());
         Ok(done.then_some(Applied { commit: Some(CommitId(commit)), branch }))
     }
@@ -179,9 +176,9 @@ impl<'a> Transaction<'a> {
         let mut made = Made::default();
         let blobs = Store::make_blobs(&self.files(batch)?, &mut made)?;
         // What is only staged is decided as soon as its journal is in force.
-        let objects = store.unwritten(made)?.flush()?;
+        let objects = store.write_objects(made)?;
         let journal = self.journal(batch, &blobs, &store.head_state()?, None)?;
-        let done = self.carry_out(&journal, batch, Unflushed::default().start());
+        let done = self.carry_out(&journal, batch, Unflushed::default(), None);
         self.let_go(objects);
         done.map(|_| Applied { commit: None, branch: None })
     }
@@ -226,19 +223,24 @@ impl<'a> Transaction<'a> {
             Some(tree) => tree.blobs(batch.changes.iter().map(|change| &change.path))?,
             None => vec![None; batch.changes.len()],
         };
-        let mut changes = Vec::new();
-        for ((change, new), base) in batch.changes.iter().zip(blobs).zip(bases) {
-            let hash = |bytes: &Vec<u8>| Oid::hash_object(git2::ObjectType::Blob, bytes);
-            let seen = change.seen.as_ref().map(hash).transpose()?;
-            changes.push(JournalChange::new(&change.path, seen, base.map(|blob| blob.0), *new));
-        }
+        let seen = blob_ids(&batch.changes.iter().map(|change| change.seen.as_deref()).collect::<Vec<_>>())?;
+        let changes = batch.changes.iter().zip(seen).zip(blobs).zip(bases);
+        let changes = changes
+            .map(|(((change, seen), new), base)| JournalChange::new(&change.path, seen, base.map(|blob| blob.0), *new));
+        let changes = changes.collect();
         Journal::new(&self.store.git()?.prefix, head, commit, changes)
     }
 
     /// Takes git's locks, lays everything ready, decides, completes. `Ok(false)` when somebody else had moved the branch. Nothing was
     /// changed then, nor with any error but [`StoreError::Unfinished`].
-    fn carry_out(&self, journal: &Journal, batch: &Batch, objects: Flushing) -> Result<bool, StoreError> {
-        let (index, objects) = match self.lay_ready(journal, batch, objects) {
+    fn carry_out(
+        &self,
+        journal: &Journal,
+        batch: &Batch,
+        objects: Unflushed,
+        unpacked: Option<Unpacked>,
+    ) -> Result<bool, StoreError> {
+        let (index, objects) = match self.lay_ready(journal, batch, objects, unpacked) {
             Ok(ready) => ready,
             Err(error) => return Err(self.abandon(journal, error)?),
         };
@@ -289,29 +291,47 @@ impl<'a> Transaction<'a> {
         &self,
         journal: &Journal,
         batch: &Batch,
-        objects: Flushing,
+        mut objects: Unflushed,
+        unpacked: Option<Unpacked>,
     ) -> Result<(NewIndex, Objects), StoreError> {
-        let store = self.store;
+        let (store, git) = (self.store, self.store.git()?);
+        journal.write(git, &mut objects)?;
+        let changes = journal.numbered();
+        let objects = objects.start(&store.crew);
+        let index = store.write_index_ahead(&changes)?;
+        let objects = objects.wait()?;
         let mut unflushed = Unflushed::default();
-        journal.save(store.git()?, &mut unflushed)?;
+        Journal::put_in_force(git, &mut unflushed)?;
         store.take_git_locks(journal, &mut unflushed)?;
-        let (root, unflushed) = (&store.root, Shared::new(unflushed));
+        let (root, unflushed) = (&store.root, Shared::new(unflushed, &store.crew));
         let made = batch.changes.iter().enumerate();
         let made = made.filter_map(|(number, change)| Some((change.path.clone(), (number, change.content.as_ref()?))));
-        ByFolder::new(made).each(|path, files| {
-            let folder = Folder::make(root, path)?;
-            for (_, (number, content)) in files {
-                let name = journal.temporary(*number);
-                let file = folder.write_new(&name, content)?;
-                unflushed.add(&folder.place().join(name), file)?;
+        let made = ByFolder::new(made);
+        let lay_files = || {
+            made.each(|path, files| {
+                let folder = Folder::make(root, path)?;
+                for (_, (number, content)) in files {
+                    let name = journal.temporary(*number);
+                    let file = folder.write_new(&name, content)?;
+                    unflushed.add(&folder.place().join(name), file)?;
+                }
+                Ok(())
+            })
+        };
+        let mut packs = Unflushed::default();
+        match unpacked {
+            None => lay_files()?,
+            Some(unpacked) => {
+                let (laid, packed) = rayon::join(lay_files, || unpacked.write(&mut packs));
+                laid.and(packed)?;
             }
-            Ok(())
-        })?;
+        }
         let mut unflushed = unflushed.into_unflushed();
-        let objects = objects.wait()?.place(&mut unflushed)?;
-        let files = unflushed.start();
-        let index = store.prepare_index(journal, &journal.numbered(), self.index.take())?;
-        files.wait()?;
+        let mut objects = objects.place(&mut unflushed)?;
+        unflushed.absorb(packs)?;
+        let files = unflushed.start(&store.crew);
+        let index = store.prepare_index(&changes, index)?;
+        objects.absorb(files.wait()?.objects());
         Ok((index, objects))
     }
 }

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::{Changed, Entry, IndexFile, IndexFileError};
+use sha1::{Digest as _, Sha1};
+
+use super::{Bytes, Changed, Entry, HASH, IndexFile, IndexFileError};
 
 const BLOBS: [&str; 3] = ["one", "two", "three"];
 const MODE: u32 = 0o100_644;
@@ -37,8 +39,16 @@ fn repository() -> (tempfile::TempDir, Vec<String>) {
     (folder, ids.to_vec())
 }
 
+fn parse(bytes: &[u8]) -> Result<IndexFile, IndexFileError> {
+    let mut memory = Bytes::zeroed(bytes.len() as u64).unwrap();
+    memory.copy_from_slice(bytes);
+    IndexFile::parse(memory)
+}
+
 fn written(file: IndexFile) -> Vec<u8> {
-    completed(&file.changed().unwrap())
+    let mut changed = file.changed().unwrap();
+    changed.begin_hash(&[]);
+    completed(&changed)
 }
 
 /// As it is written: first all that is known before, then what is known at the end.
@@ -49,6 +59,8 @@ fn completed(changed: &Changed) -> Vec<u8> {
         bytes.resize(bytes.len().max(at + new.len()), 0);
         bytes[at..at + new.len()].copy_from_slice(&new);
     }
+    let (content, sum) = bytes.split_at(bytes.len() - HASH);
+    assert_eq!(Sha1::digest(content)[..], *sum);
     bytes
 }
 
@@ -126,7 +138,7 @@ proptest! {
         let (folder, ids) = repository();
         begin(folder.path(), &ids, &it);
         let index = folder.path().join(".git/index");
-        let mut file = fs::read(&index).map_or_else(|_| IndexFile::empty(), |bytes| IndexFile::parse(bytes).unwrap());
+        let mut file = fs::read(&index).map_or_else(|_| IndexFile::empty(), |bytes| parse(&bytes).unwrap());
         // Each path once, as a change has it; none in place of another.
         let known = it.files.iter().map(|(path, _)| path).chain(&it.conflicted).collect::<Vec<_>>();
         let same = same.iter().filter(|_| !known.is_empty()).map(|(at, blob)| (known[at.index(known.len())].clone(), *blob));
@@ -156,7 +168,7 @@ proptest! {
         fs::write(&index, &ours).unwrap();
         prop_assert_eq!(seen(folder.path()), theirs);
         // And so do we: no path is left that was removed, every other is staged as what it was set to.
-        let file = IndexFile::parse(ours).unwrap();
+        let file = parse(&ours).unwrap();
         for (path, blob) in &edits {
             let id = blob.map(|blob| git2::Oid::from_str(&ids[blob]).unwrap());
             let staged = file.staged(path.as_bytes());
@@ -177,14 +189,15 @@ proptest! {
                 Some(byte) => bytes[at] = byte,
                 None => bytes.truncate(at),
             }
-            let Ok(mut file) = IndexFile::parse(bytes) else { continue };
+            let Ok(mut file) = parse(&bytes) else { continue };
             file.set(b"a/b/c", Entry::default());
             file.remove(b"a/a");
+            let racy: Vec<_> = file.modified_since(0).filter(|found| !file.is_edited(&found.path)).collect();
             let mut changed = file.changed().unwrap();
-            let fresh: Vec<usize> = changed.modified_since(0).map(|found| found.place()).collect();
-            changed.forget_size(&fresh);
+            changed.begin_hash(&racy);
+            changed.forget_size(racy.iter());
             changed.stamp(b"a/b/c", &Entry { inode: 7, ..Entry::default() });
-            let again = IndexFile::parse(completed(&changed)).unwrap();
+            let again = parse(&completed(&changed)).unwrap();
             let inode = again.range(b"a/b/c").next().and_then(|slot| super::number(&again.bytes, again.slots[slot].at + 20));
             prop_assert_eq!(inode, Some(7));
             prop_assert!(again.staged(b"a/b/c").id.is_some() && again.staged(b"a/a").id.is_none());
@@ -221,23 +234,23 @@ fn an_index_of_another_kind_is_refused_by_its_name() {
     let [whole] = <[Vec<u8>; 1]>::try_from(damaged_beginnings(2)).unwrap();
     let with = |extension: &[u8]| {
         let mut bytes = whole.clone();
-        let end = bytes.len() - super::HASH;
+        let end = bytes.len() - HASH;
         bytes.splice(end..end, [extension, &[0; 4]].concat());
-        IndexFile::parse(bytes).unwrap_err()
+        parse(&bytes).unwrap_err()
     };
     assert_eq!(with(b"link"), IndexFileError::Split);
     assert_eq!(with(b"sdir"), IndexFileError::Sparse);
     assert_eq!(with(b"what"), IndexFileError::Extension("what".to_owned()));
     let mut newer = whole.clone();
     newer[7] = 5;
-    assert_eq!(IndexFile::parse(newer).unwrap_err(), IndexFileError::Version(5));
+    assert_eq!(parse(&newer).unwrap_err(), IndexFileError::Version(5));
     for bytes in [&b""[..], b"DIRC", b"what is this?"] {
-        assert_eq!(IndexFile::parse(bytes.to_vec()).unwrap_err(), IndexFileError::Damaged);
+        assert_eq!(parse(bytes).unwrap_err(), IndexFileError::Damaged);
     }
     let mut unsorted = whole;
     unsorted.splice(12..12, unsorted[12 + 72..12 + 144].to_vec());
     unsorted[11] += 1;
-    assert_eq!(IndexFile::parse(unsorted).unwrap_err(), IndexFileError::Damaged);
+    assert_eq!(parse(&unsorted).unwrap_err(), IndexFileError::Damaged);
 }
 
 #[test]
@@ -251,7 +264,7 @@ fn an_index_that_git_has_split_is_refused_as_such() {
         // Entries that stand for others of the shared index have no path.
         git(folder.path(), &["update-index", "--index-info"], &lines(1));
         let bytes = fs::read(folder.path().join(".git/index")).unwrap();
-        assert_eq!(IndexFile::parse(bytes).unwrap_err(), IndexFileError::Split, "{version}");
+        assert_eq!(parse(&bytes).unwrap_err(), IndexFileError::Split, "{version}");
     }
 }
 
@@ -265,5 +278,5 @@ fn paths_that_eat_memory_are_damage() {
         bytes.extend([&[0][..], format!("{number:08}").as_bytes(), &[0]].concat());
     }
     bytes.extend([0; 20]);
-    assert_eq!(IndexFile::parse(bytes).unwrap_err(), IndexFileError::Damaged);
+    assert_eq!(parse(&bytes).unwrap_err(), IndexFileError::Damaged);
 }
