@@ -60,7 +60,7 @@ pub fn sign_document(body: &[u8], namespace: Namespace, identity: &Identity) -> 
     if body.last() != Some(&b'\n') || body.contains(&b'\r') || lines(body).any(|(_, line)| line == MARKER) {
         return Err(SignedDocumentError::UnsignableBody);
     }
-    let armour = signature::sign(body, namespace, &identity.signing_key());
+    let armour = signature::sign(body, namespace, identity.signing_key());
     let mut document = body.to_vec();
     document.extend_from_slice(MARKER);
     document.push(b'\n');

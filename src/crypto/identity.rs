@@ -90,6 +90,8 @@ impl PassphraseSource for NoPassphrase {
 pub struct Identity {
     key: PrivateKey,
     recipient: Recipient,
+    /// It wipes itself.
+    signing_key: SigningKey,
     verifying_key: VerifyingKey,
 }
 
@@ -97,8 +99,8 @@ pub struct Identity {
 enum PrivateKey {
     /// The canonical text, `AGE-SECRET-KEY-1…`.
     Age(Zeroizing<String>),
-    /// The seed, and the key in OpenSSH's form without a passphrase.
-    Ssh { seed: Zeroizing<[u8; 32]>, pem: Zeroizing<String> },
+    /// In OpenSSH's form without a passphrase.
+    Ssh(Zeroizing<String>),
 }
 
 impl std::fmt::Debug for Identity {
@@ -123,23 +125,24 @@ impl Identity {
 
     fn of_age(identity: &age::x25519::Identity) -> Self {
         let text = Zeroizing::new(identity.to_string().expose_secret().to_owned());
-        let verifying_key = VerifyingKey::from_bytes(derived_signing_key(&text).verifying_key().to_bytes());
-        Self { key: PrivateKey::Age(text), recipient: Recipient::of_age(&identity.to_public()), verifying_key }
+        let signing_key = derived_signing_key(&text);
+        Self::new(PrivateKey::Age(text), Recipient::of_age(&identity.to_public()), signing_key)
+    }
+
+    fn new(key: PrivateKey, recipient: Recipient, signing_key: SigningKey) -> Self {
+        let verifying_key = VerifyingKey::from_bytes(signing_key.verifying_key().to_bytes());
+        Self { key, recipient, signing_key, verifying_key }
     }
 
     fn of_ssh(key: &ssh_key::PrivateKey) -> Result<Self, IdentityError> {
         let pair = key.key_data().ed25519().ok_or(IdentityError::UnsupportedSshKey)?;
-        let seed = Zeroizing::new(pair.private.to_bytes());
-        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        let signing_key = SigningKey::from_bytes(&Zeroizing::new(pair.private.to_bytes()));
+        let public = signing_key.verifying_key().to_bytes();
         if public != pair.public.0 {
             return Err(IdentityError::Damaged);
         }
         let pem = key.to_openssh(ssh_key::LineEnding::LF).map_err(|_| IdentityError::Damaged)?;
-        Ok(Self {
-            key: PrivateKey::Ssh { seed, pem: Zeroizing::new(pem.to_string()) },
-            recipient: Recipient::of_ssh(public),
-            verifying_key: VerifyingKey::from_bytes(public),
-        })
+        Ok(Self::new(PrivateKey::Ssh(Zeroizing::new(pem.to_string())), Recipient::of_ssh(public), signing_key))
     }
 
     /// The key that values are encrypted to for this identity.
@@ -154,11 +157,8 @@ impl Identity {
         &self.verifying_key
     }
 
-    pub(super) fn signing_key(&self) -> SigningKey {
-        match &self.key {
-            PrivateKey::Age(text) => derived_signing_key(text),
-            PrivateKey::Ssh { seed, .. } => SigningKey::from_bytes(seed),
-        }
+    pub(super) const fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
     }
 
     /// The private key as one line, `AGE-SECRET-KEY-1…`; none for an ssh key.
@@ -166,14 +166,14 @@ impl Identity {
     pub fn to_secret_line(&self) -> Option<SecretBytes> {
         match &self.key {
             PrivateKey::Age(text) => Some(SecretBytes::new(text.as_bytes().to_vec())),
-            PrivateKey::Ssh { .. } => None,
+            PrivateKey::Ssh(_) => None,
         }
     }
 
     pub(super) fn to_age(&self) -> Option<Box<dyn age::Identity>> {
         match &self.key {
             PrivateKey::Age(text) => text.parse::<age::x25519::Identity>().ok().map(|it| Box::new(it) as _),
-            PrivateKey::Ssh { pem, .. } => {
+            PrivateKey::Ssh(pem) => {
                 age::ssh::Identity::from_buffer(pem.as_bytes(), None).ok().map(|it| Box::new(it) as _)
             }
         }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::frequent::Frequent;
 use crate::model::Fingerprint;
 
 const SSH_ED25519: &str = "ssh-ed25519";
@@ -81,10 +82,7 @@ const ORDER_8: [[u8; 32]; 2] = [
 
 /// Whether an age recipient is a point with which every key agreement gives the same, known key. The age library would panic.
 fn is_low_order(text: &str) -> bool {
-    let bytes =
-        age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, bytes| Ok(bytes.collect::<Vec<u8>>()));
-    let point: Option<[u8; 32]> = bytes.ok().and_then(|bytes| bytes.try_into().ok());
-    let Some(mut point) = point else { return true };
+    let Some(mut point) = age_point(text) else { return true };
     // X25519 ignores the top bit.
     if let Some(last) = point.last_mut() {
         *last &= 0x7f;
@@ -93,6 +91,13 @@ fn is_low_order(text: &str) -> bool {
     let zero_or_one = *first <= 1 && *last == 0 && middle.iter().all(|byte| *byte == 0);
     let about_p = (0xec..=0xee).contains(first) && *last == 0x7f && middle.iter().all(|byte| *byte == 0xff);
     zero_or_one || about_p || ORDER_8.contains(&point)
+}
+
+/// The bytes of an `age1…`.
+pub(super) fn age_point(text: &str) -> Option<[u8; 32]> {
+    let bytes = |bytes: &mut dyn Iterator<Item = u8>| Ok(bytes.collect::<Vec<u8>>());
+    let bytes = age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, mut all| bytes(&mut all));
+    bytes.ok().and_then(|bytes| bytes.try_into().ok())
 }
 
 fn ssh_text(key: &[u8; 32]) -> String {
@@ -124,6 +129,14 @@ impl Recipient {
         match &self.0 {
             Kind::Age(text) => Fingerprint::over(text.as_bytes()),
             Kind::Ssh(key) => Fingerprint::over(&ed25519_blob(key)),
+        }
+    }
+
+    /// The same, ready for very many values; none where that would not help.
+    pub(super) fn to_frequent(&self) -> Option<Frequent> {
+        match &self.0 {
+            Kind::Age(text) => Frequent::new(age_point(text)?),
+            Kind::Ssh(_) => None,
         }
     }
 

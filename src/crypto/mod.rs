@@ -6,6 +6,7 @@
 
 mod context;
 mod document;
+mod frequent;
 mod header;
 mod identity;
 mod identity_file;
@@ -22,7 +23,7 @@ pub use identity::{Identity, IdentityError, NoPassphrase, PassphraseError, Passp
 pub use identity_file::{IdentityFileError, IdentityWarning, read_identity_file, write_new_identity_file};
 pub use keys::{KeyError, Recipient, VerifyingKey};
 pub use open::{OpenError, inspect, open, open_foreign, open_unbound};
-pub use seal::{SealError, seal};
+pub use seal::{SealError, Sealer, seal};
 pub use secret::SecretBytes;
 pub use signature::{Namespace, SignatureError};
 

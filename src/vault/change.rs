@@ -1,6 +1,6 @@
 //! Changing one secret in place: create, update, roll back, delete, restore.
 
-use crate::crypto::SecretBytes;
+use crate::crypto::{Sealer, SecretBytes};
 use crate::model::{Change, Rotation, SecretPath, Sidecar, Timestamp};
 use crate::policy::Action;
 use crate::store::FileChange;
@@ -136,10 +136,10 @@ impl Vault {
         }
         let pending = self.open_pending(&self.store, current)?;
         let pending = match pending {
-            Some((_, value)) => seal_pending_to(sidecar, &value, &recipients, &holders)?,
+            Some((_, value)) => seal_pending_to(&Sealer::default(), sidecar, &value, &recipients, &holders)?,
             None => None,
         };
-        let value = Some(seal_to(sidecar, value, &recipients, holders)?);
+        let value = Some(seal_to(&Sealer::default(), sidecar, value, &recipients, holders)?);
         Ok(Sealed { value, pending })
     }
 

@@ -1,7 +1,7 @@
 //! A rotation's pending value: the age file that a sidecar states as its `next`, bound to the next version. It is verified like the present
 //! value before it is used, and encrypted anew together with it.
 
-use crate::crypto::{self, Context, Recipient, SecretBytes};
+use crate::crypto::{Context, Recipient, Sealer, SecretBytes};
 use crate::model::{Ciphertext, KeyHolder, Pending, Sidecar};
 
 use super::files::Files;
@@ -31,6 +31,7 @@ impl Vault {
 
 /// Encrypts the pending value that `sidecar` has already to other readers: whoever could read it until now and is none of them is exposed.
 pub(super) fn seal_pending_to(
+    sealer: &Sealer,
     sidecar: &mut Sidecar,
     value: &SecretBytes,
     recipients: &[Recipient],
@@ -38,7 +39,7 @@ pub(super) fn seal_pending_to(
 ) -> Result<Option<Vec<u8>>, VaultError> {
     let Some(next) = &mut sidecar.next else { return Ok(None) };
     let context = Context::new(&sidecar.store, &sidecar.path, next.version);
-    let file = crypto::seal(value, &context, recipients).map_err(VaultError::Seal)?;
+    let file = sealer.seal(value, &context, recipients).map_err(VaultError::Seal)?;
     next.exposed_to = knew_pending(next, holders);
     next.ciphertext = Ciphertext::of(&file);
     next.recipients = holders.to_vec();

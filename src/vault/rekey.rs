@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use crate::crypto::{self, Context, Recipient};
+use crate::crypto::{self, Context, Recipient, Sealer};
 use crate::model::{Change, Ciphertext, Digest, Grant, KeyHolder, MemberName, Pattern, Policy, SecretPath, Sidecar};
 use crate::policy::{Action, Rights};
 use crate::store::FileChange;
@@ -125,7 +125,8 @@ impl Vault {
         };
         let files = self.age_files_of(&jobs)?;
         let jobs: Vec<_> = jobs.into_iter().zip(files).collect();
-        let run = |(job, files): (Job, _)| stepped(job.run(me, files));
+        let sealer = Sealer::for_many(jobs.iter().flat_map(|(job, _)| &job.recipients));
+        let run = |(job, files): (Job, _)| stepped(job.run(me, &sealer, files));
         let done: Vec<Result<_, VaultError>> = jobs.into_par_iter().map(run).collect();
         progress.end();
         for result in done {
@@ -180,17 +181,17 @@ impl Vault {
 
 impl Job {
     /// Decrypts, encrypts to the new holders, signs.
-    fn run(self, me: &Me, old: AgeFiles) -> Result<(Sidecar, Digest, Vec<FileChange>), VaultError> {
+    fn run(self, me: &Me, sealer: &Sealer, old: AgeFiles) -> Result<(Sidecar, Digest, Vec<FileChange>), VaultError> {
         let value = unseal(&old.value, &self.signed, me)?;
         let mut sidecar = self.draft;
         let pending = match (&self.signed.sidecar.next, &old.pending) {
             (Some(next), Some(file)) => {
                 let value = Bound::pending(&self.signed.sidecar, next).unseal(file, me)?;
-                seal_pending_to(&mut sidecar, &value, &self.recipients, &self.holders)?
+                seal_pending_to(sealer, &mut sidecar, &value, &self.recipients, &self.holders)?
             }
             _ => None,
         };
-        let age = seal_to(&mut sidecar, &value, &self.recipients, self.holders)?;
+        let age = seal_to(sealer, &mut sidecar, &value, &self.recipients, self.holders)?;
         let path = sidecar.path.clone();
         let document = signed_by(me, &sidecar)?;
         let digest = Digest::of(&document);
@@ -207,13 +208,14 @@ impl Job {
 
 /// Encrypts the value that `sidecar` has already to other readers: whoever could read it until now and is none of them is exposed.
 pub(super) fn seal_to(
+    sealer: &Sealer,
     sidecar: &mut Sidecar,
     value: &crypto::SecretBytes,
     recipients: &[Recipient],
     holders: Vec<KeyHolder>,
 ) -> Result<Vec<u8>, VaultError> {
     let context = Context::new(&sidecar.store, &sidecar.path, sidecar.version);
-    let age = crypto::seal(value, &context, recipients).map_err(VaultError::Seal)?;
+    let age = sealer.seal(value, &context, recipients).map_err(VaultError::Seal)?;
     let exposed = exposure(sidecar, &holders);
     if !exposed.is_subset(&sidecar.exposed_to) {
         // Somebody took note of a smaller debt.
