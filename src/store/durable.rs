@@ -27,11 +27,18 @@ const CLOSED_TOGETHER: usize = 8;
 #[derive(Default)]
 pub(super) struct Unflushed {
     files: Vec<(PathBuf, File)>,
-    /// Objects that are to get their names once they are flushed.
-    loose: Vec<Loose>,
+    unnamed: Unnamed,
     /// Of very many, one of each file system.
     systems: BTreeMap<u64, (PathBuf, File)>,
     objects: Objects,
+}
+
+/// Objects of git that are to get their names once they are flushed.
+#[derive(Default)]
+struct Unnamed {
+    loose: Vec<Loose>,
+    /// Packs and their indexes: where each was written, and where it is to be.
+    packs: Vec<(TempPath, PathBuf)>,
 }
 
 /// Files that hold objects of git; as long as this is there, no `git repack` takes packs among them away.
@@ -84,7 +91,7 @@ impl Unflushed {
     /// Adds an object of git, with its file.
     pub(super) fn add_loose(&mut self, (object, file): (Loose, File)) -> Result<(), StoreError> {
         self.add_objects(object.path(), file)?;
-        self.loose.push(object);
+        self.unnamed.loose.push(object);
         Ok(())
     }
 
@@ -100,10 +107,18 @@ impl Unflushed {
 
     /// Takes what is in `other`.
     pub(super) fn absorb(&mut self, other: Self) -> Result<(), StoreError> {
-        self.loose.extend(other.loose);
+        self.unnamed.loose.extend(other.unnamed.loose);
+        self.unnamed.packs.extend(other.unnamed.packs);
         self.objects.absorb(other.objects);
         self.systems.extend(other.systems);
         other.files.into_iter().try_for_each(|(path, file)| self.add(&path, file))
+    }
+
+    /// Adds a pack or its index, written `aside`.
+    pub(super) fn add_pack(&mut self, path: PathBuf, aside: TempPath, file: File) -> Result<(), StoreError> {
+        self.add_objects(&path, file)?;
+        self.unnamed.packs.push((aside, path));
+        Ok(())
     }
 
     /// Takes the file by which a pack is kept.
@@ -142,7 +157,7 @@ impl Unflushed {
         };
         // Where no thread is to be had, whoever waits does it all.
         let begun = (0..helpers).take_while(begins).count();
-        Flushing { left: begun..helpers, work, loose: self.loose, objects: self.objects }
+        Flushing { left: begun..helpers, work, unnamed: self.unnamed, objects: self.objects }
     }
 }
 
@@ -226,13 +241,13 @@ pub(super) struct Flushing {
     work: Arc<Work>,
     /// What threads would have begun with that were not to be had.
     left: Range<usize>,
-    loose: Vec<Loose>,
+    unnamed: Unnamed,
     objects: Objects,
 }
 
 /// What is on the disk, but for the names of objects.
 pub(super) struct Flushed {
-    loose: Vec<Loose>,
+    unnamed: Unnamed,
     objects: Objects,
 }
 
@@ -316,20 +331,19 @@ impl Flushing {
     /// Waits until it is there.
     pub(super) fn wait(mut self) -> Result<Flushed, StoreError> {
         self.work.finish(&mut self.left)?;
-        Ok(Flushed { loose: std::mem::take(&mut self.loose), objects: std::mem::take(&mut self.objects) })
+        Ok(Flushed { unnamed: std::mem::take(&mut self.unnamed), objects: std::mem::take(&mut self.objects) })
     }
 }
 
 impl Flushed {
-    /// The files that hold objects of git and had names before.
-    pub(super) fn objects(self) -> Objects {
-        self.objects
-    }
-
     /// Gives objects their names, in their order: what names others comes behind them, so that none is ever found without those. Their
     /// folders are added to what is to be flushed. The files that hold objects of git.
     pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Objects, StoreError> {
-        self.loose.into_iter().try_for_each(|object| object.place(unflushed))?;
+        self.unnamed.loose.into_iter().try_for_each(|object| object.place(unflushed))?;
+        for (aside, path) in self.unnamed.packs {
+            aside.persist(&path).map_err(|error| StoreError::io(&path, error.error))?;
+            path.parent().map_or(Ok(()), |folder| unflushed.add_folder(folder))?;
+        }
         Ok(self.objects)
     }
 }

@@ -76,9 +76,10 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
         let path = folder.join(format!("pack-{name}.{ending}"));
         let mut file = loose::aside(&folder, UNFINISHED).map_err(failed)?;
         file.write_all(&content).map_err(failed)?;
-        unflushed.add_objects(&path, file.persist(&path).map_err(|error| failed(error.error))?)?;
+        let (file, aside) = file.into_parts();
+        unflushed.add_pack(path, aside, file)?;
     }
-    unflushed.add_folder(&folder)
+    Ok(())
 }
 
 /// With the store's lock held: lets go of packs that a killed command kept.

@@ -331,7 +331,10 @@ impl<'a> Transaction<'a> {
         unflushed.absorb(packs)?;
         let files = unflushed.start(&store.crew);
         let index = store.prepare_index(&changes, index)?;
-        objects.absorb(files.wait()?.objects());
+        // Packs get their names once they are on the disk, as other objects do.
+        let mut folders = Unflushed::default();
+        objects.absorb(files.wait()?.place(&mut folders)?);
+        folders.flush(&store.crew).map(drop)?;
         Ok((index, objects))
     }
 }

@@ -21,6 +21,14 @@ fn update(world: &World, at: usize, act: Act) -> Vec<Point> {
     trace(&command, b"two", at, act).points
 }
 
+/// More secrets at once than objects are written one by one.
+fn import(world: &World, at: usize, act: Act) -> Vec<Point> {
+    let values: String = (0..40).map(|number| format!("S{number}=value {number}\n")).collect();
+    let mut command = world.command("vsecure");
+    command.args(["import", "-", "--format", "dotenv", "--env", "production"]);
+    trace(&command, values.as_bytes(), at, act).points
+}
+
 /// A copy of `world` in which an update was killed as it was to put `place` there, and its locks were removed by hand.
 fn cut_off(world: &World, place: &str) -> World {
     loop {
@@ -40,6 +48,34 @@ fn git_sees_the_new_index_before_the_new_branch() {
     let points = update(&World::with_secrets(&[("production/A", "one")]), 0, Act::Watch);
     let [index, branch] = PLACES.map(|place| of(&points, place));
     assert!(index < branch, "a `git commit` that begins upon the new branch must not have read the old index");
+}
+
+/// Where the points are that concern `about`, and are one of `calls`.
+fn all<'a>(points: &'a [Point], calls: &'a [&str], about: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {
+    let is = move |point: &Point| calls.contains(&point.call) && point.about.contains(about);
+    points.iter().enumerate().filter(move |(_, point)| is(point)).map(|(at, _)| at)
+}
+
+#[test]
+fn no_object_has_its_name_before_it_is_on_the_disk() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let (one, many) = (update(&world.copy(), 0, Act::Watch), import(&world.copy(), 0, Act::Watch));
+
+    let named: Vec<_> = all(&one, &["renameat"], ".git/objects/").collect();
+    let flushed: Vec<_> = all(&one, &["fsync"], "/tmp_obj_").collect();
+    assert_eq!((named.len(), flushed.len()), (7, 7), "two blobs, four trees and a commit");
+    assert!(flushed.iter().max() < named.iter().min());
+
+    let written = all(&many, &["write"], "/.vsecure-pack-").next_back().unwrap();
+    let flushed = all(&many, &["syncfs"], "").next().unwrap();
+    let [pack, index] = [".pack", ".idx"].map(|ending| all(&many, &["renameat"], ending).next().unwrap());
+    assert!(written < flushed && flushed < pack && pack < index);
+
+    for (points, last) in [(&one, *named.last().unwrap()), (&many, index)] {
+        let decided = all(points, &["linkat"], "/decided-").next().unwrap();
+        let names = all(points, &["fsync"], ".git/objects/").filter(|at| *at > last).max().unwrap();
+        assert!(names < decided);
+    }
 }
 
 #[test]
@@ -75,12 +111,6 @@ fn a_branch_that_was_left_over_a_broken_lock_gets_its_commit() {
 #[test]
 fn a_repack_leaves_what_no_branch_names_yet() {
     let world = World::with_secrets(&[("production/A", "one")]);
-    let values: String = (0..40).map(|number| format!("S{number}=value {number}\n")).collect();
-    let import = |world: &World, at: usize, act: Act| {
-        let mut command = world.command("vsecure");
-        command.args(["import", "-", "--format", "dotenv", "--env", "production"]);
-        trace(&command, values.as_bytes(), at, act).points
-    };
     let branch = PLACES[1];
     let at = of(&import(&world.copy(), 0, Act::Watch), branch);
     assert!(import(&world, at, Act::Kill).last().is_some_and(|point| puts(point, branch)));

@@ -344,6 +344,7 @@ fn point(pid: Pid, registers: &libc::user_regs_struct) -> Option<Point> {
         libc::SYS_fallocate => ("fallocate", File(first)),
         libc::SYS_fsync => ("fsync", File(first)),
         libc::SYS_fdatasync => ("fdatasync", File(first)),
+        libc::SYS_syncfs => ("syncfs", File(first)),
         libc::SYS_sync_file_range => ("sync_file_range", File(first)),
         libc::SYS_fchmod => ("fchmod", File(first)),
         libc::SYS_open if creates(second) => ("open", Path(first)),
