@@ -120,6 +120,7 @@ impl Store {
         for object in objects {
             unflushed.add_loose(Loose::write(&place, object, &mut deflater)?)?;
         }
+        // Whoever made the folders in it, lately: a git does not flush it.
         unflushed.add_folder(&place)?;
         Ok((unflushed, None))
     }
