@@ -37,8 +37,14 @@ pub(super) struct Unflushed {
 #[derive(Default)]
 struct Unnamed {
     loose: Vec<Loose>,
-    /// Packs and their indexes: where each was written, and where it is to be.
-    packs: Vec<(TempPath, PathBuf)>,
+    packs: Vec<Pack>,
+}
+
+/// A pack, its index, and the file by which it is kept: where each was written, and where it is to be.
+pub(super) struct Pack {
+    pub(super) keep: (TempPath, PathBuf),
+    pub(super) pack: (TempPath, PathBuf),
+    pub(super) index: (TempPath, PathBuf),
 }
 
 /// Files that hold objects of git; as long as this is there, no `git repack` takes packs among them away.
@@ -67,6 +73,11 @@ impl Unflushed {
             return Ok(());
         }
         self.files.push((path.to_owned(), file));
+        self.count_many()
+    }
+
+    /// Of many files, only the file systems that they are on are to be flushed.
+    fn count_many(&mut self) -> Result<(), StoreError> {
         if self.files.len() < MANY && self.systems.is_empty() {
             return Ok(());
         }
@@ -110,20 +121,19 @@ impl Unflushed {
         self.unnamed.loose.extend(other.unnamed.loose);
         self.unnamed.packs.extend(other.unnamed.packs);
         self.objects.absorb(other.objects);
-        self.systems.extend(other.systems);
-        other.files.into_iter().try_for_each(|(path, file)| self.add(&path, file))
+        for (system, file) in other.systems {
+            self.systems.entry(system).or_insert(file);
+        }
+        other.files.into_iter().try_for_each(|(path, file)| self.add(&path, file))?;
+        self.count_many()
     }
 
-    /// Adds a pack or its index, written `aside`.
-    pub(super) fn add_pack(&mut self, path: PathBuf, aside: TempPath, file: File) -> Result<(), StoreError> {
-        self.add_objects(&path, file)?;
-        self.unnamed.packs.push((aside, path));
-        Ok(())
-    }
-
-    /// Takes the file by which a pack is kept.
-    pub(super) fn keep(&mut self, file: TempPath) {
-        self.objects.keeps.push(file);
+    /// Adds a pack; its files are added already.
+    pub(super) fn add_pack(&mut self, pack: Pack) {
+        for (_, path) in [&pack.pack, &pack.index] {
+            self.miss_objects(path);
+        }
+        self.unnamed.packs.push(pack);
     }
 
     /// Adds the folder `path`.
@@ -338,11 +348,23 @@ impl Flushing {
 impl Flushed {
     /// Gives objects their names, in their order: what names others comes behind them, so that none is ever found without those. Their
     /// folders are added to what is to be flushed. The files that hold objects of git.
-    pub(super) fn place(self, unflushed: &mut Unflushed) -> Result<Objects, StoreError> {
+    pub(super) fn place(mut self, unflushed: &mut Unflushed) -> Result<Objects, StoreError> {
         self.unnamed.loose.into_iter().try_for_each(|object| object.place(unflushed))?;
-        for (aside, path) in self.unnamed.packs {
-            aside.persist(&path).map_err(|error| StoreError::io(&path, error.error))?;
-            path.parent().map_or(Ok(()), |folder| unflushed.add_folder(folder))?;
+        for Pack { keep: (keep, kept), pack, index } in self.unnamed.packs {
+            let failed = |path: &Path, error| StoreError::io(path, error);
+            match keep.persist_noclobber(&kept) {
+                Ok(()) => {
+                    self.objects.keeps.push(TempPath::try_from_path(&kept).map_err(|error| failed(&kept, error))?)
+                }
+                // Somebody else keeps it.
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&kept, error.error)),
+            }
+            // A pack is found by its index.
+            for (aside, path) in [pack, index] {
+                aside.persist(&path).map_err(|error| failed(&path, error.error))?;
+            }
+            kept.parent().map_or(Ok(()), |folder| unflushed.add_folder(folder))?;
         }
         Ok(self.objects)
     }

@@ -15,8 +15,8 @@ use super::durable::Unflushed;
 use super::lock::NOFOLLOW;
 use super::made::Object;
 
-/// How the names of files begin that are still being written: git, too, takes away what is left of such.
-pub(super) const UNFINISHED: &str = "tmp_obj_";
+/// How the names of files begin that are still being written. Git, too, takes away what is left of such, and has none itself that begin so.
+pub(super) const UNFINISHED: &str = "tmp_vsecure_";
 /// Objects don't change.
 const MODE: u32 = 0o444;
 

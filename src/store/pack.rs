@@ -8,10 +8,9 @@ use flate2::{Compress, Crc};
 use git2::{ObjectType, Oid};
 use rayon::prelude::*;
 use sha1::{Digest as _, Sha1};
-use tempfile::TempPath;
 
 use super::StoreError;
-use super::durable::Unflushed;
+use super::durable::{Pack, Unflushed};
 use super::loose;
 use super::made::Object;
 
@@ -62,23 +61,15 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     let failed = |error| StoreError::io(&folder, error);
     let Packed { name, pack, index } = packed(&objects).map_err(failed)?;
     fs::create_dir_all(&folder).map_err(failed)?;
-    let mut kept = loose::aside(&folder, UNFINISHED).map_err(failed)?;
-    kept.write_all(KEEP).map_err(failed)?;
-    let keep = folder.join(format!("pack-{name}.keep"));
-    match kept.persist_noclobber(&keep).map_err(|error| error.error) {
-        Ok(_) => unflushed.keep(TempPath::try_from_path(keep).map_err(failed)?),
-        // Somebody else keeps it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
-    }
-    // A pack is found by its index.
-    for (ending, content) in [("pack", pack), ("idx", index)] {
-        let path = folder.join(format!("pack-{name}.{ending}"));
+    let mut write = |ending: &str, content: &[u8]| {
         let mut file = loose::aside(&folder, UNFINISHED).map_err(failed)?;
-        file.write_all(&content).map_err(failed)?;
+        file.write_all(content).map_err(failed)?;
         let (file, aside) = file.into_parts();
-        unflushed.add_pack(path, aside, file)?;
-    }
+        unflushed.add(&aside, file)?;
+        Ok::<_, StoreError>((aside, folder.join(format!("pack-{name}.{ending}"))))
+    };
+    let pack = Pack { keep: write("keep", KEEP)?, pack: write("pack", &pack)?, index: write("idx", &index)? };
+    unflushed.add_pack(pack);
     Ok(())
 }
 

@@ -100,7 +100,6 @@ impl Store {
     fn remove_unfinished_objects(&self, since: SystemTime) -> Result<bool, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
         let none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
-        // A git that signs has the same name for its own.
         Ok(none_left & private::remove_stale(&objects, loose::UNFINISHED, since))
     }
 
@@ -186,7 +185,8 @@ impl Store {
         index: Option<NewIndex>,
     ) -> Result<(), StoreError> {
         let files = by_folder(wanted)?;
-        if index.is_none() {
+        let recovers = index.is_none();
+        if recovers {
             self.make_ready_again(journal, &files)?;
         }
         let (root, unflushed) = (&self.root, Shared::new(Unflushed::default(), &self.crew));
@@ -199,7 +199,8 @@ impl Store {
                     put.extend(there.map(|there| (*number, there)));
                 }
             }
-            if changed {
+            // Who was killed, or failed, may have come so far and no further.
+            if changed || recovers {
                 folder.gather(&unflushed)?;
             }
             Ok(put)
@@ -274,10 +275,12 @@ impl Store {
             Folder::remove_empty(root, path);
             Ok(())
         })?;
-        unflushed.flush()?;
+        // Whatever comes of it, nobody must find git locked.
+        let flushed = unflushed.flush();
         lock::unlink(&journal.reference_token(git), &journal.reference_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::head_lock(git))?;
         lock::unlink(&journal.token(git), &Journal::index_lock(git))?;
+        flushed?;
         journal.remove(git)
     }
 }

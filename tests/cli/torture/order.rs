@@ -1,5 +1,7 @@
 //! In which order a change comes to be seen, and what becomes of one whose locks somebody broke by hand.
 
+use nix::errno::Errno;
+
 use super::tracer::{Act, Point, trace};
 use crate::support::World;
 
@@ -62,7 +64,7 @@ fn no_object_has_its_name_before_it_is_on_the_disk() {
     let (one, many) = (update(&world.copy(), 0, Act::Watch), import(&world.copy(), 0, Act::Watch));
 
     let named: Vec<_> = all(&one, &["renameat"], ".git/objects/").collect();
-    let flushed: Vec<_> = all(&one, &["fsync"], "/tmp_obj_").collect();
+    let flushed: Vec<_> = all(&one, &["fsync"], "/tmp_vsecure_").collect();
     assert_eq!((named.len(), flushed.len()), (7, 7), "two blobs, four trees and a commit");
     assert!(flushed.iter().max() < named.iter().min());
 
@@ -76,6 +78,32 @@ fn no_object_has_its_name_before_it_is_on_the_disk() {
         let names = all(points, &["fsync"], ".git/objects/").filter(|at| *at > last).max().unwrap();
         assert!(names < decided);
     }
+}
+
+#[test]
+fn a_folder_whose_flush_failed_or_did_not_come_is_flushed_again() {
+    let world = World::with_secrets(&[("production/A", "one")]);
+    let folder = ".vsecure/secrets/production";
+    let flushes = |points: &[Point]| -> Vec<usize> {
+        let is = |point: &Point| point.call == "fsync" && point.about.ends_with(folder);
+        points.iter().enumerate().filter(|(_, point)| is(point)).map(|(at, _)| at + 1).collect()
+    };
+    // Which of two that are flushed at the same time comes first is chance.
+    let stopped = |act: Act| loop {
+        let copy = world.copy();
+        let at = flushes(&update(&world.copy(), 0, Act::Watch))[0];
+        let flushed = flushes(&update(&copy, at, act));
+        if flushed.first() == Some(&at) {
+            return (copy, flushed.len());
+        }
+    };
+    assert_eq!(stopped(Act::Fail(Errno::EIO)).1, 2);
+    let (killed, flushed) = stopped(Act::Kill);
+    assert_eq!(flushed, 1);
+    let mut next = killed.command("vsecure");
+    next.arg("status");
+    assert_eq!(flushes(&trace(&next, b"", 0, Act::Watch).points).len(), 1);
+    assert_eq!(killed.get("A"), "two");
 }
 
 #[test]
