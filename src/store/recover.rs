@@ -13,6 +13,9 @@ use super::lock::{self, Lock};
 use super::{Store, StoreError, StoreOptions, StorePath, loose, pack};
 use crate::private;
 
+/// How the names of objects begin that git is still writing.
+const GIT_UNFINISHED: &str = "tmp_obj_";
+
 /// What became of a killed command's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovered {
@@ -99,8 +102,13 @@ impl Store {
     /// Removes what a killed command left of objects that it was writing; git would remove them in some weeks. Whether nothing is left.
     fn remove_unfinished_objects(&self, since: SystemTime) -> Result<bool, StoreError> {
         let objects = self.git()?.common_dir.join("objects");
-        let none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
-        Ok(none_left & private::remove_stale(&objects, loose::UNFINISHED, since))
+        let mut none_left = private::remove_stale(&objects.join("pack"), pack::UNFINISHED, since);
+        none_left &= private::remove_stale(&objects, loose::UNFINISHED, since);
+        // A git that signs writes one itself.
+        for byte in 0..=u8::MAX {
+            none_left &= private::remove_stale(&objects.join(format!("{byte:02x}")), GIT_UNFINISHED, since);
+        }
+        Ok(none_left)
     }
 
     /// Completes the transaction if it was decided, else undoes it; whether it was.

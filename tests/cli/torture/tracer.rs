@@ -9,6 +9,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -169,7 +171,13 @@ impl Tracer {
     /// Deals with the next thing that happens to a process or thread; false when there is none left.
     fn step(&mut self) -> bool {
         // Other threads of these tests have children of their own.
-        match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
+        let mut flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        if self.all_rest() {
+            // Nobody tells when the last has fallen asleep.
+            flags |= WaitPidFlag::WNOHANG;
+        }
+        match waitpid(None, Some(flags)) {
+            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(20)),
             Ok(WaitStatus::Exited(pid, code)) => self.gone(pid, code),
             Ok(WaitStatus::Signaled(pid, _, _)) => self.gone(pid, -1),
             Ok(WaitStatus::PtraceSyscall(pid)) => self.stopped(pid),
@@ -227,15 +235,30 @@ impl Tracer {
 
     /// Lets the eldest of the held threads go on, once nothing goes on without it.
     fn give_turn(&mut self) {
-        let rests = |pid: &Pid| self.held.contains(pid) || self.waiting.contains(pid);
-        if self.turn.is_none()
-            && self.waiting.contains(&self.root)
-            && self.alive.iter().all(|pid| rests(pid) || *pid != self.root && !self.helps(*pid))
+        // Who has been woken already goes on first, however late we hear of it.
+        if self.all_rest()
+            && self.waiting.iter().all(|pid| self.sleeps(*pid))
             && let Some(pid) = self.held.pop_first()
         {
             self.turn = Some(pid);
             self.stopped(pid);
         }
+    }
+
+    /// Whether some are held, and nobody does anything as far as we have heard.
+    fn all_rest(&self) -> bool {
+        let rests = |pid: &Pid| self.held.contains(pid) || self.waiting.contains(pid);
+        self.turn.is_none()
+            && !self.held.is_empty()
+            && self.waiting.contains(&self.root)
+            && self.alive.iter().all(|pid| rests(pid) || *pid != self.root && !self.helps(*pid))
+    }
+
+    /// Whether `pid` sleeps, rather than runs or is about to. Others than the command's own threads don't matter.
+    fn sleeps(&self, pid: Pid) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/task/{pid}/stat", self.root));
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S')))
+            || pid != self.root && !self.helps(pid)
     }
 
     fn pass(&mut self, pid: Pid, registers: libc::user_regs_struct) {
