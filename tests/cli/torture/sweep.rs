@@ -86,8 +86,8 @@ impl Start {
 }
 
 impl Start {
-    /// The world after the command, and the points that it comes to most often: two objects in one folder are synced by fewer calls, and
-    /// a longer object is written by more.
+    /// The world after the command, and the points that it comes to most often: two objects in one folder are synced by fewer calls,
+    /// a longer object is written by more, and threads may take turns in another order.
     fn finish(scenario: &Scenario, world: &World) -> (World, Vec<Point>) {
         let run = |_| {
             let done = world.copy();
@@ -96,9 +96,10 @@ impl Start {
             (done, traced.points)
         };
         let runs: Vec<_> = (0..7).map(run).collect();
-        let alike = |count: usize| runs.iter().filter(|(_, points)| points.len() == count).count();
-        let usual = runs.iter().map(|(_, points)| points.len()).max_by_key(|count| alike(*count));
-        runs.into_iter().find(|(_, points)| Some(points.len()) == usual).unwrap()
+        let calls = |points: &[Point]| points.iter().map(|point| point.call).collect::<Vec<_>>();
+        let alike = |points: &[Point]| runs.iter().filter(|(_, others)| calls(others) == calls(points)).count();
+        let usual = (0..runs.len()).max_by_key(|number| alike(&runs[*number].1)).unwrap();
+        runs.into_iter().nth(usual).unwrap()
     }
 }
 
