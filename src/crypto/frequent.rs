@@ -41,7 +41,7 @@ impl Frequent {
     }
 }
 
-impl age::Recipient for Frequent {
+impl age::Recipient for &Frequent {
     fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *secret).map_err(|_| EncryptError::Io(io::Error::other("no random numbers to be had")))?;
@@ -81,7 +81,7 @@ mod tests {
             let identity = age::x25519::Identity::generate();
             let text = identity.to_public().to_string();
             let frequent = Frequent::new(super::super::keys::age_point(&text).unwrap()).unwrap();
-            let (stanzas, labels) = frequent.wrap_file_key(&FileKey::new(Box::new([7; 16]))).unwrap();
+            let (stanzas, labels) = (&frequent).wrap_file_key(&FileKey::new(Box::new([7; 16]))).unwrap();
             let unwrapped = identity.unwrap_stanzas(&stanzas).unwrap().unwrap();
             assert_eq!((unwrapped.expose_secret(), labels.len()), (&[7; 16], 0));
         }
@@ -91,6 +91,6 @@ mod tests {
     fn a_point_without_a_secret_is_refused() {
         // Zero, which is of order two.
         let frequent = Frequent::new([0; 32]).unwrap();
-        assert!(frequent.wrap_file_key(&FileKey::new(Box::new([7; 16]))).is_err());
+        assert!((&frequent).wrap_file_key(&FileKey::new(Box::new([7; 16]))).is_err());
     }
 }

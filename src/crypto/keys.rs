@@ -95,8 +95,8 @@ fn is_low_order(text: &str) -> bool {
 
 /// The bytes of an `age1…`.
 pub(super) fn age_point(text: &str) -> Option<[u8; 32]> {
-    let bytes = |bytes: &mut dyn Iterator<Item = u8>| Ok(bytes.collect::<Vec<u8>>());
-    let bytes = age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, mut all| bytes(&mut all));
+    let bytes =
+        age_core::primitives::bech32_decode(text, |_| (), |_| Ok(()), |_, bytes| Ok(bytes.collect::<Vec<u8>>()));
     bytes.ok().and_then(|bytes| bytes.try_into().ok())
 }
 

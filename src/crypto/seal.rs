@@ -66,19 +66,14 @@ impl Sealer {
         if !recipients.iter().all(|recipient| seen.insert(recipient)) {
             return Err(SealError::DuplicateRecipient);
         }
-        let other = |recipient: &Recipient| match self.frequent.get(recipient) {
-            Some(_) => Ok(None),
-            None => recipient.to_age().map(Some).ok_or(SealError::Age),
+        let of_age = |recipient: &Recipient| match self.frequent.get(recipient) {
+            Some(frequent) => Ok(Box::new(frequent) as Box<dyn age::Recipient + '_>),
+            None => recipient.to_age().map(|it| it as _).ok_or(SealError::Age),
         };
-        let others = recipients.iter().map(other).collect::<Result<Vec<_>, _>>()?;
-        let of_age = recipients.iter().zip(&others).filter_map(|(recipient, other)| match other {
-            Some(other) => Some(other.as_ref()),
-            None => self.frequent.get(recipient).map(|frequent| frequent as &dyn age::Recipient),
-        });
-        let of_age: Vec<&dyn age::Recipient> = of_age.collect();
+        let of_age = recipients.iter().map(of_age).collect::<Result<Vec<_>, _>>()?;
         let (first, rest) = of_age.split_first().ok_or(SealError::NoRecipients)?;
-        let bound = Bound { context: *context, first: *first };
-        let all = [&bound as &dyn age::Recipient].into_iter().chain(rest.iter().copied());
+        let bound = Bound { context: *context, first: first.as_ref() };
+        let all = [&bound as &dyn age::Recipient].into_iter().chain(rest.iter().map(AsRef::as_ref));
         let encryptor = age::Encryptor::with_recipients(all).map_err(|_| SealError::Age)?;
         let mut file = Vec::with_capacity(value.len() + 1024);
         let mut writer = encryptor.wrap_output(&mut file).map_err(|_| SealError::Age)?;

@@ -106,7 +106,7 @@ impl Unflushed {
         Ok(())
     }
 
-    /// Of a file that holds objects of git, and is flushed already or was taken away.
+    /// Notes a file that holds objects of git, by the name that it has or is to have, without flushing it: it is missed when it is gone.
     pub(super) fn miss_objects(&mut self, path: &Path) {
         self.objects.files.push(path.to_owned());
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use git2::Oid;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use super::StoreError;
 use super::durable::Unflushed;
@@ -66,9 +66,8 @@ impl Loose {
     fn write_aside(&mut self, deflate: &mut Compress) -> io::Result<File> {
         let Object { kind, data, .. } = &self.object;
         let header = format!("{} {}\0", kind.str(), data.len());
-        let mut file = aside(&self.objects, UNFINISHED)?;
-        file.write_all(&deflated(&[header.as_bytes(), data].concat(), deflate)?)?;
-        let (file, path) = file.into_parts();
+        let content = deflated(&[header.as_bytes(), data].concat(), deflate)?;
+        let (file, path) = write_aside(&self.objects, UNFINISHED, &content)?;
         self.aside = Some(path);
         Ok(file)
     }
@@ -126,9 +125,12 @@ pub(super) fn place(objects: &Path, id: Oid) -> (PathBuf, PathBuf) {
     (folder, path)
 }
 
-/// A file in `folder` for objects that are still being written; its name begins with `unfinished`.
-pub(super) fn aside(folder: &Path, unfinished: &str) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().prefix(unfinished).permissions(Permissions::from_mode(MODE)).tempfile_in(folder)
+/// Writes `content`, which holds objects, into a new file in `folder` whose name begins with `unfinished`.
+pub(super) fn write_aside(folder: &Path, unfinished: &str, content: &[u8]) -> io::Result<(File, TempPath)> {
+    let mode = Permissions::from_mode(MODE);
+    let mut file = tempfile::Builder::new().prefix(unfinished).permissions(mode).tempfile_in(folder)?;
+    file.write_all(content)?;
+    Ok(file.into_parts())
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

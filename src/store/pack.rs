@@ -1,7 +1,7 @@
 //! Very many new objects at once, as one pack: making files is what takes time.
 
 use std::fs::{self, Metadata};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flate2::{Compress, Crc};
@@ -62,9 +62,7 @@ fn write_one(place: &Path, mut objects: Vec<Object>, unflushed: &mut Unflushed) 
     let Packed { name, pack, index } = packed(&objects).map_err(failed)?;
     fs::create_dir_all(&folder).map_err(failed)?;
     let mut write = |ending: &str, content: &[u8]| {
-        let mut file = loose::aside(&folder, UNFINISHED).map_err(failed)?;
-        file.write_all(content).map_err(failed)?;
-        let (file, aside) = file.into_parts();
+        let (file, aside) = loose::write_aside(&folder, UNFINISHED, content).map_err(failed)?;
         unflushed.add(&aside, file)?;
         Ok::<_, StoreError>((aside, folder.join(format!("pack-{name}.{ending}"))))
     };

@@ -1,7 +1,7 @@
 //! One change of the store: all of it, or nothing.
 //!
-//! Objects are written first, then a journal. With git's locks held, the files lie ready beside their places, the index has been read, and
-//! all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
+//! Objects are written first, and a journal. With git's locks held, the files lie ready beside their places, very many objects in packs,
+//! the index beside its own, and all of it has been brought to the disk; then the change is decided, and from there on it can be completed by whoever comes next: the
 //! files, the index, and last the branch.
 
 use std::cell::OnceCell;
@@ -55,9 +55,7 @@ impl Store {
         let (lock, recovered) = self.hold(purpose)?;
         Ok(Transaction { store: self, base: self.head()?, base_tree: OnceCell::new(), recovered, lock })
     }
-}
 
-impl Store {
     fn hold(&self, purpose: &str) -> Result<(Lock, Option<Recovered>), StoreError> {
         let git = self.git()?;
         // A repository that can't be used at all is refused before a file of ours is made in it.

@@ -233,13 +233,15 @@ impl Tracer {
         self.turn != Some(pid) && begins(registers) && point(pid, registers).is_some() && self.helps(pid)
     }
 
-    /// Lets the eldest of the held threads go on, once nothing goes on without it.
+    /// Lets one of the held threads go on, once nothing goes on without it: who flushes before who does anything else, for which of
+    /// the threads has got which work is chance.
     fn give_turn(&mut self) {
         // Who has been woken already goes on first, however late we hear of it.
         if self.all_rest()
             && self.waiting.iter().all(|pid| self.sleeps(*pid))
-            && let Some(pid) = self.held.pop_first()
+            && let Some(pid) = self.held.iter().copied().min_by_key(|pid| (!flushes(*pid), *pid))
         {
+            self.held.remove(&pid);
             self.turn = Some(pid);
             self.stopped(pid);
         }
@@ -334,6 +336,12 @@ fn waits(registers: &libc::user_regs_struct) -> bool {
     let command = registers.rsi & u64::from(u8::MAX >> 1);
     let wait = [libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET].iter().any(|wait| u64::try_from(*wait) == Ok(command));
     begins(registers) && registers.orig_rax.cast_signed() == libc::SYS_futex && wait
+}
+
+/// Whether what `pid` stands before is a flush.
+fn flushes(pid: Pid) -> bool {
+    let calls = [libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_syncfs];
+    ptrace::getregs(pid).is_ok_and(|registers| calls.contains(&registers.orig_rax.cast_signed()))
 }
 
 /// Lets a stopped process run until its next call. It may have been killed meanwhile.
